@@ -1,0 +1,170 @@
+"""Envelope encryption per data subject, blind indexes for look-up, and sealing to audit's key."""
+
+import base64
+import hmac
+import json
+import os
+from dataclasses import dataclass
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Table, Uuid, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from lotpro_kit.caller import Origin
+from lotpro_kit.db import Session
+
+NONCE = 12
+
+
+class Undecryptable(Exception):
+    """The ciphertext is damaged, or its subject's key has been destroyed."""
+
+
+def table(metadata: MetaData) -> Table:
+    """Wrapped data keys, one per subject, in a service's metadata. Destroying a row shreds what it encrypted."""
+    return Table(
+        "data_keys",
+        metadata,
+        Column("subject_id", Uuid, primary_key=True),
+        Column("wrapped_key", LargeBinary, nullable=False),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    )
+
+
+_DATA_KEYS = table(MetaData())
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectKey:
+    """A subject's data key, opened. `context` names the column: ciphertexts cannot be swapped between columns."""
+
+    subject_id: UUID
+    key: bytes
+
+    def encrypt(self, text: str, *, context: str) -> bytes:
+        """Nonce and AES-256-GCM ciphertext of a text."""
+        nonce = os.urandom(NONCE)
+        return nonce + AESGCM(self.key).encrypt(nonce, text.encode(), self._bind(context))
+
+    def decrypt(self, ciphertext: bytes, *, context: str) -> str:
+        """The text; raises Undecryptable."""
+        try:
+            return AESGCM(self.key).decrypt(ciphertext[:NONCE], ciphertext[NONCE:], self._bind(context)).decode()
+        except InvalidTag as error:
+            raise Undecryptable from error
+
+    def _bind(self, context: str) -> bytes:
+        return self.subject_id.bytes + context.encode()
+
+
+class Keyring:
+    """Data keys of subjects, wrapped by the service's key-encryption key from Key Vault."""
+
+    def __init__(self, key_encryption_key: str) -> None:
+        """`key_encryption_key`: 32 bytes, base64."""
+        self._wrap = AESGCM(_key(key_encryption_key))
+
+    async def for_subject(self, session: Session, subject_id: UUID) -> SubjectKey:
+        """The subject's key, made on first use; two that make it at once end with the same one."""
+        wrapped = await self._wrapped(session, subject_id)
+        if wrapped is None:
+            nonce = os.urandom(NONCE)
+            fresh = nonce + self._wrap.encrypt(nonce, AESGCM.generate_key(256), subject_id.bytes)
+            await session.execute(
+                insert(_DATA_KEYS).values(subject_id=subject_id, wrapped_key=fresh).on_conflict_do_nothing()
+            )
+            wrapped = await self._wrapped(session, subject_id)
+        return self._open(subject_id, wrapped)
+
+    async def existing(self, session: Session, subject_id: UUID) -> SubjectKey:
+        """The subject's key; raises Undecryptable when it was destroyed or never made."""
+        return self._open(subject_id, await self._wrapped(session, subject_id))
+
+    async def existing_many(self, session: Session, subject_ids: set[UUID]) -> dict[UUID, SubjectKey]:
+        """The keys of many subjects in one query; destroyed ones are left out."""
+        if not subject_ids:
+            return {}
+        found = await session.execute(
+            select(_DATA_KEYS.c.subject_id, _DATA_KEYS.c.wrapped_key).where(_DATA_KEYS.c.subject_id.in_(subject_ids))
+        )
+        return {subject_id: self._open(subject_id, wrapped) for subject_id, wrapped in found}
+
+    def wrap(self, content: bytes, *, context: str) -> bytes:
+        """Encrypt short-lived content that belongs to no one subject."""
+        nonce = os.urandom(NONCE)
+        return nonce + self._wrap.encrypt(nonce, content, context.encode())
+
+    def unwrap(self, content: bytes, *, context: str) -> bytes:
+        """What `wrap` encrypted; raises Undecryptable."""
+        try:
+            return self._wrap.decrypt(content[:NONCE], content[NONCE:], context.encode())
+        except InvalidTag as error:
+            raise Undecryptable from error
+
+    async def _wrapped(self, session: Session, subject_id: UUID) -> bytes | None:
+        found = await session.execute(
+            select(_DATA_KEYS.c.wrapped_key).where(_DATA_KEYS.c.subject_id == subject_id)
+        )
+        wrapped: bytes | None = found.scalar_one_or_none()
+        return wrapped
+
+    def _open(self, subject_id: UUID, wrapped: bytes | None) -> SubjectKey:
+        if wrapped is None:
+            raise Undecryptable
+        try:
+            return SubjectKey(subject_id, self._wrap.decrypt(wrapped[:NONCE], wrapped[NONCE:], subject_id.bytes))
+        except InvalidTag as error:
+            raise Undecryptable from error
+
+
+class BlindIndex:
+    """Keyed digests that find an encrypted value without storing it."""
+
+    def __init__(self, key: str) -> None:
+        """`key`: 32 bytes, base64."""
+        self._key = _key(key)
+
+    def of(self, value: str, *, context: str) -> bytes:
+        """HMAC-SHA256 of the normalised value; `context` keeps columns apart."""
+        return hmac.digest(self._key, f"{context}\x00{value.strip().casefold()}".encode(), "sha256")
+
+
+def _key(encoded: str) -> bytes:
+    key = base64.b64decode(encoded)
+    if len(key) != 32:
+        raise ValueError("a key must be 32 bytes, base64")
+    return key
+
+
+_SEAL_INFO = b"lotpro security event origin v1"
+_SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+
+
+def seal_origin(origin: Origin, public_key: str) -> bytes:
+    """Seal an origin so that only audit can open it (HPKE, RFC 9180). An unknown origin seals to nothing."""
+    if not origin.ip and not origin.user_agent:
+        return b""
+    recipient = X25519PublicKey.from_public_bytes(base64.b64decode(public_key))
+    body = json.dumps({"ip": origin.ip, "user_agent": origin.user_agent}).encode()
+    return _SUITE.encrypt(body, recipient, _SEAL_INFO)
+
+
+def open_origin(sealed: bytes, private_key: str) -> Origin:
+    """Open what `seal_origin` sealed; raises Undecryptable. An empty seal is an unknown origin."""
+    if not sealed:
+        return Origin()
+    try:
+        fields = json.loads(_SUITE.decrypt(sealed, X25519PrivateKey.from_private_bytes(_key(private_key)), _SEAL_INFO))
+    except (InvalidTag, ValueError) as error:
+        raise Undecryptable from error
+    return Origin(ip=fields["ip"], user_agent=fields["user_agent"])
+
+
+def sealing_public_key(private_key: str) -> str:
+    """The public half of a sealing key, base64."""
+    public = X25519PrivateKey.from_private_bytes(_key(private_key)).public_key()
+    return base64.b64encode(public.public_bytes_raw()).decode()

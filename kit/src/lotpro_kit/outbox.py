@@ -1,0 +1,167 @@
+"""Events leave a service in the transaction that made them true: a row here, then the relay sends it."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text, Uuid, func, text
+from sqlalchemy.dialects.postgresql import insert
+
+from lotpro.options.v1 import options_pb2
+from lotpro_kit import bus, ids, telemetry
+from lotpro_kit.caller import system
+from lotpro_kit.db import Database, Session
+
+CHANNEL = "outbox"
+BATCH = 100
+#: Doubling backoff of a row that could not be sent: 1 s, 2 s, ... capped at one hour.
+MAX_BACKOFF_SECONDS = 3600
+#: Rows that wait for their backoff are looked for this often; new rows wake the relay at once.
+SWEEP_SECONDS = 15.0
+
+log = telemetry.logger(__name__)
+
+
+def table(metadata: MetaData) -> Table:
+    """The outbox in a service's metadata."""
+    return Table(
+        "outbox",
+        metadata,
+        Column("id", Uuid, primary_key=True),
+        Column("topic", String(64), nullable=False),
+        Column("type", String(128), nullable=False),
+        Column("body", Text, nullable=False),
+        Column("traceparent", String(64), nullable=False, server_default=""),
+        Column("occurred_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Column("attempts", Integer, nullable=False, server_default="0"),
+        Column("next_attempt_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    )
+
+
+_OUTBOX = table(MetaData())
+
+
+def topic_of(event: Message) -> str:
+    """The topic an event travels on: its own option, else the service in its package `lotpro.<service>.v1`."""
+    own: str = event.DESCRIPTOR.GetOptions().Extensions[options_pb2.topic]
+    return own or event.DESCRIPTOR.file.package.split(".")[1]
+
+
+async def put(session: Session, *events: Message) -> None:
+    """Record events that become true when the transaction commits; they are sent after that, at least once each."""
+    rows = [
+        {
+            "id": ids.new(),
+            "topic": topic_of(event),
+            "type": event.DESCRIPTOR.full_name,
+            "body": json.dumps(MessageToDict(event, preserving_proto_field_name=True), separators=(",", ":")),
+            "traceparent": telemetry.traceparent(),
+        }
+        for event in events
+    ]
+    await session.execute(insert(_OUTBOX), rows)
+    await session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    id: UUID
+    topic: str
+    type: str
+    body: str
+    traceparent: str
+    occurred_at: datetime
+
+
+class Relay:
+    """Sends committed outbox rows to their topics, at least once, not ordered; a sent row is deleted."""
+
+    def __init__(self, database: Database, sender: bus.Sender, *, source: str) -> None:
+        self._database = database
+        self._sender = sender
+        self._source = source
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Relay until cancelled; a lost database or bus is waited for."""
+        while True:
+            try:
+                await self._listen_and_send()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                log.warning("relay lost the database", error=type(error).__name__)
+                await asyncio.sleep(1)
+
+    async def drain(self) -> None:
+        """Send what is committed now."""
+        while await self._send_batch():
+            pass
+
+    async def _listen_and_send(self) -> None:
+        listener = await self._connect()
+        try:
+            await listener.add_listener(CHANNEL, lambda *_: self._wake.set())
+            while not listener.is_closed():
+                self._wake.clear()
+                await self.drain()
+                try:
+                    await asyncio.wait_for(self._wake.wait(), SWEEP_SECONDS)
+                except TimeoutError:
+                    continue
+        finally:
+            await listener.close(timeout=2)
+
+    async def _connect(self) -> asyncpg.Connection:
+        url = self._database.url
+        return await asyncpg.connect(
+            host=url.host, port=url.port, user=url.username, database=url.database,
+            **({"password": url.password} | self._database.connect_arguments),
+        )
+
+    async def _send_batch(self) -> bool:
+        """Send up to BATCH due rows; True when there may be more to do right now."""
+        async with self._database.begin(system(scope="relay")) as session:
+            found = await session.execute(_DUE, {"limit": BATCH})
+            rows = [_Row(*row) for row in found]
+            if not rows:
+                return False
+            failed = await self._send(rows)
+            sent = [row.id for row in rows if row.id not in failed]
+            if sent:
+                await session.execute(_OUTBOX.delete().where(_OUTBOX.c.id.in_(sent)))
+            if failed:
+                await session.execute(_POSTPONE, {"ids": list(failed), "cap": MAX_BACKOFF_SECONDS})
+            return len(rows) == BATCH and not failed
+
+    async def _send(self, rows: Sequence[_Row]) -> set[UUID]:
+        """Send rows topic by topic; answer the ids that could not be sent."""
+        failed: set[UUID] = set()
+        for topic in {row.topic for row in rows}:
+            of_topic = [row for row in rows if row.topic == topic]
+            try:
+                await self._sender.send(topic, [self._outgoing(row) for row in of_topic])
+            except bus.NotSent as error:
+                log.warning("events not sent", topic=topic, count=len(of_topic), error=str(error))
+                failed.update(row.id for row in of_topic)
+        return failed
+
+    def _outgoing(self, row: _Row) -> bus.Outgoing:
+        return bus.Outgoing(
+            id=row.id, type=row.type, source=self._source, time=row.occurred_at, body=row.body,
+            traceparent=row.traceparent,
+        )
+
+
+_DUE = text(
+    "SELECT id, topic, type, body, traceparent, occurred_at FROM outbox WHERE next_attempt_at <= now()"
+    " ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED"
+)
+_POSTPONE = text(
+    "UPDATE outbox SET attempts = attempts + 1,"
+    " next_attempt_at = now() + make_interval(secs => least(power(2, least(attempts, 12)), :cap)) WHERE id = ANY(:ids)"
+)
