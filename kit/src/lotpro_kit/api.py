@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, Header, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, Response
@@ -349,9 +349,15 @@ async def _on_http_exception(_: Request, error: Exception) -> Response:
 
 
 def create_app(
-    *, service: str, title: str, description: str, door: Door, ready: Callable[[], Awaitable[bool]]
+    *,
+    service: str,
+    title: str,
+    description: str,
+    routers: Sequence[APIRouter],
+    door: Door,
+    ready: Callable[[], Awaitable[bool]],
 ) -> FastAPI:
-    """A service's HTTP app: its routers are included by the caller, everything around them is here."""
+    """A service's HTTP app: its routers, and everything that every service has around them."""
     app = FastAPI(
         title=title,
         description=description,
@@ -366,7 +372,9 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_middleware(_Edge)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way to extend it
+    for router in routers:
+        app.include_router(router)
+    app.openapi = lambda: _openapi(app, routers)  # type: ignore[method-assign] # FastAPI's documented way to extend it
 
     async def healthz() -> Response:
         return JSONResponse({"status": "alive"})
@@ -384,7 +392,7 @@ def create_app(
     return app
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _openapi(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     """OpenAPI 3.1 with the permission each operation needs."""
     if app.openapi_schema:
         return app.openapi_schema
@@ -393,12 +401,12 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
         "cookie": {"type": "apiKey", "in": "cookie", "name": ACCESS_COOKIE},
     }
-    for route in app.routes:
+    for route in (route for router in routers for route in router.routes):
         if not isinstance(route, APIRoute) or not route.include_in_schema:
             continue
-        dependencies = list(route.dependant.dependencies)
-        permission = next((p for d in dependencies if (p := getattr(d.call, "permission", None))), None)
-        signed_in = permission is not None or any(d.call is authenticated for d in dependencies)
+        calls = [dependency.call for dependency in route.dependant.dependencies]
+        permission = next((found for call in calls if (found := getattr(call, "permission", None))), None)
+        signed_in = permission is not None or authenticated in calls
         for method in route.methods or ():
             operation = schema["paths"][route.path_format][method.lower()]
             operation["security"] = [{"bearer": []}, {"cookie": []}] if signed_in else []

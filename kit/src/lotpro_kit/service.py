@@ -16,7 +16,7 @@ import grpc.aio
 import uvicorn
 import uvloop
 from azure.identity.aio import ManagedIdentityCredential
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from pydantic import ValidationError
 from sqlalchemy import MetaData
 
@@ -120,9 +120,9 @@ def open_runtime(settings: Settings) -> Runtime[Settings]:
     )
 
 
-def create_app(service: Service[Settings], runtime: Runtime[Settings], parts: Parts) -> Any:
+def create_app(service: Service[Settings], runtime: Runtime[Settings], parts: Parts) -> FastAPI:
     """The service's HTTP app with its routers."""
-    app = api.create_app(
+    return api.create_app(
         service=service.name,
         title=service.title,
         description=service.description,
@@ -132,11 +132,9 @@ def create_app(service: Service[Settings], runtime: Runtime[Settings], parts: Pa
             cursors=runtime.cursors,
             keyring=runtime.keyring,
         ),
+        routers=parts.routers,
         ready=runtime.database.ready,
     )
-    for router in parts.routers:
-        app.include_router(router)
-    return app
 
 
 def main(service: Service[Settings], argv: Sequence[str] | None = None) -> int:
@@ -309,8 +307,7 @@ def openapi(service: Service[Settings]) -> dict[str, Any]:
     """The service's OpenAPI 3.1 document."""
     runtime: Any = _Unconnected()
     app = create_app(service, runtime, service.wire(runtime))
-    document: dict[str, Any] = app.openapi()
-    return document
+    return app.openapi()
 
 
 class _Unconnected:

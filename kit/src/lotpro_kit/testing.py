@@ -295,7 +295,7 @@ async def open_runtime(
         service_tokens=auth.ServiceTokens(
             signer.service_keys, issuer=ENTRA_ISSUER, audience=SERVICE_AUDIENCE, principals=signer.principals
         ),
-        tokens=auth.TokenSource(_Credential(signer, spec.name), SERVICE_AUDIENCE),  # type: ignore[arg-type] # the two methods TokenSource uses
+        tokens=auth.TokenSource(_Credential(signer, spec.name), SERVICE_AUDIENCE),
         keyring=Keyring(configured.data_key_encryption_key.get_secret_value()),
         blind_index=BlindIndex(configured.blind_index_key.get_secret_value()),
         cursors=Cursors(configured.cursor_key.get_secret_value()),
@@ -329,7 +329,7 @@ async def serve_rpc(
     channels: list[grpc.aio.Channel] = []
 
     def channel_as(name: str) -> grpc.aio.Channel:
-        source = auth.TokenSource(_Credential(signer, name), SERVICE_AUDIENCE)  # type: ignore[arg-type] # the two methods TokenSource uses
+        source = auth.TokenSource(_Credential(signer, name), SERVICE_AUDIENCE)
         channels.append(rpc.open_channel(f"127.0.0.1:{port}", source))
         return channels[-1]
 
