@@ -43,26 +43,26 @@ DEFAULTS: Mapping[str, str] = {
     "global_burst": "4000",
     "client_per_second": "100",
     "client_burst": "200",
-    "idle_seconds": "4s",
+    "idle_seconds": "60s",
 }
 
-# Envoy's own answers: status -> code, title, detail. Services answer with codes of their own.
+# Envoy's own answers: status -> title, code, detail. Services answer with codes of their own.
 PROBLEMS: Mapping[int, tuple[str, str, str]] = {
-    400: ("gateway.malformed_request", "Malformed request", "The request is not well-formed HTTP."),
-    401: ("gateway.unauthenticated", "Not signed in", "A valid access token is needed: missing, expired or not ours."),
-    403: ("gateway.origin_refused", "Origin refused", "A request with our cookies must come from our own pages."),
-    404: ("gateway.not_found", "Not found", "There is nothing at this address."),
-    408: ("gateway.request_timeout", "Request too slow", "The request was not complete in time."),
-    413: ("gateway.body_too_large", "Body too large", "The body is larger than the gateway accepts."),
-    426: ("gateway.upgrade_required", "Upgrade required", "HTTP/1.1 or newer is needed."),
-    429: ("gateway.rate_limited", "Too many requests", "Slow down: the limit refills every second."),
-    431: ("gateway.headers_too_large", "Headers too large", "The request's headers are too large or too many."),
-    502: ("gateway.bad_answer", "Bad answer", "The service's answer could not be read."),
-    503: ("gateway.unavailable", "Not available", "The service is not ready; try again shortly."),
-    504: ("gateway.timeout", "Timed out", "The service did not answer in time."),
+    400: ("Bad Request", "gateway.malformed_request", "The request is not well-formed HTTP."),
+    401: ("Unauthorized", "gateway.unauthenticated", "A valid access token is needed: missing, expired or not ours."),
+    403: ("Forbidden", "gateway.origin_refused", "A request with our cookies must come from our own pages."),
+    404: ("Not Found", "gateway.not_found", "There is nothing at this address."),
+    408: ("Request Timeout", "gateway.request_timeout", "The request was not complete in time."),
+    413: ("Content Too Large", "gateway.body_too_large", "The body is larger than the gateway accepts."),
+    426: ("Upgrade Required", "gateway.upgrade_required", "HTTP/1.1 or newer is needed."),
+    429: ("Too Many Requests", "gateway.rate_limited", "Slow down: the limit refills every second."),
+    431: ("Request Header Fields Too Large", "gateway.headers_too_large", "The headers are too large or too many."),
+    502: ("Bad Gateway", "gateway.bad_answer", "The service's answer could not be read."),
+    503: ("Service Unavailable", "gateway.unavailable", "The service is not ready; try again shortly."),
+    504: ("Gateway Timeout", "gateway.timeout", "The service did not answer in time."),
 }
-NOT_READY = ("gateway.not_ready", "Not ready", "At least one service is not ready.")
-OTHER = ("gateway.refused", "Refused", "The gateway could not serve this request.")
+NOT_READY = ("Service Unavailable", "gateway.not_ready", "At least one service is not ready.")
+OTHER = ("Refused", "gateway.refused", "The gateway could not serve this request.")
 
 # ASVS 5.0 chapter 3.4; the policy of a page that needs more than nothing is set on its route.
 SECURITY_HEADERS: Mapping[str, str] = {
@@ -148,6 +148,20 @@ def render(values: Mapping[str, str]) -> str:
     return Template(_text("envoy.yaml.in")).substitute(given, **lists)
 
 
+def command(envoy: Path, config: Path, *, concurrency: int = 2) -> list[str]:
+    """How Envoy is started everywhere: one process without hot restart, logs as JSON, `concurrency` worker threads."""
+    return [
+        str(envoy),
+        *("--config-path", str(config)),
+        *("--concurrency", str(concurrency)),
+        "--disable-hot-restart",
+        *("--log-level", "warning"),
+        # Identity's keys are asked for every second until it is up: not worth a line each time, /healthz tells.
+        *("--component-log-level", "jwt:critical,filter:critical"),
+        *("--file-flush-interval-msec", "1000"),
+    ]
+
+
 def public_paths() -> list[dict[str, str]]:
     """The rows of public-paths.yaml: method, why, and either path or below."""
     rows: list[dict[str, str]] = yaml.safe_load(_text("public-paths.yaml"))
@@ -168,14 +182,18 @@ def _problems() -> Iterator[dict[str, Any]]:
     """Mappers from Envoy's own answers to problems; the first that fits is used."""
     healthz = {"header_filter": {"header": {"name": ":path", "string_match": {"exact": "/healthz"}}}}
     yield _problem(NOT_READY, {"and_filter": {"filters": [_status("EQ", 503), healthz]}})
+    # Envoy calls a token for another audience forbidden; to us it is no token.
+    yield _problem(PROBLEMS[401], {"and_filter": {"filters": [_status("EQ", 403), _from_jwt()]}}) | {"status_code": 401}
     for status, problem in PROBLEMS.items():
         yield _problem(problem, _status("EQ", status))
     yield _problem(OTHER, _status("GE", 400))
 
 
 def _problem(problem: tuple[str, str, str], applies: dict[str, Any]) -> dict[str, Any]:
-    code, title, detail = problem
+    title, code, detail = problem
     headers = dict(SECURITY_HEADERS)
+    if code == "gateway.unauthenticated":
+        headers |= {"www-authenticate": "Bearer"}
     if code == "gateway.rate_limited":
         # The buckets refill every second, so that a refused client has none left and gets some within one.
         headers |= {"retry-after": "1", "ratelimit": '"gateway";r=0;t=1'}
@@ -187,12 +205,13 @@ def _problem(problem: tuple[str, str, str], applies: dict[str, Any]) -> dict[str
         "body_format_override": {
             "content_type": "application/problem+json",
             "json_format": {
-                "type": f"https://lotpro.space/problems/{code}",
+                "type": "about:blank",
                 "title": title,
                 "status": "%RESPONSE_CODE%",
                 "code": code,
                 "detail": detail,
-                "trace_id": "%REQ(X-REQUEST-ID)%",
+                "errors": [],
+                "trace_id": "%STREAM_ID%",
             },
         },
     }
@@ -202,6 +221,18 @@ def _status(comparison: str, status: int) -> dict[str, Any]:
     return {
         "status_code_filter": {
             "comparison": {"op": comparison, "value": {"default_value": status, "runtime_key": "gateway.unused"}}
+        }
+    }
+
+
+def _from_jwt() -> dict[str, Any]:
+    return {
+        "extension_filter": {
+            "name": "cel",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+                "expression": "response.code_details.startsWith('jwt_authn')",
+            },
         }
     }
 
