@@ -1,0 +1,96 @@
+"""How long after its commit in one service an event's handling is committed in another, at 100 events a second."""
+
+import asyncio
+import time
+from uuid import UUID, uuid4
+
+import asyncpg
+from bench.stack import Stack, running_stack
+
+from bench import figure
+from lotpro.security.v1 import events_pb2
+from lotpro_kit import ids
+
+RATE = 100
+SECONDS = 20
+_PUT = (
+    "INSERT INTO outbox (id, topic, type, body, traceparent) VALUES ($1, 'security-events', $2, $3, '');"
+)
+
+
+async def measure(stack: Stack) -> bool:
+    """Print the figures; True when all meet their bars."""
+    inventory = await stack.connect("inventory")
+    audit = await stack.connect("audit")
+    await _paced(inventory, seconds=2)
+    committed = await _paced(inventory, seconds=SECONDS)
+    handled = await _handled(audit, set(committed))
+    lost = len(committed) - len(handled)
+    assert lost == 0, f"{lost} events were never handled"
+    milliseconds = [(handled[event] - at) * 1000 for event, at in committed.items()]
+    bare = await _bare_commits(inventory)
+    results = [
+        figure.report(
+            f"event_latency_{label}", figure.percentile(milliseconds, share), "ms", bar=bar, better="lower",
+            samples=milliseconds, limit=2 * figure.percentile(bare, share),
+            note="inventory's commit to audit's commit at 100/s; limit: two bare commits",
+        )
+        for label, share, bar in (("p50", 0.5, 50), ("p99", 0.99, 250))
+    ]
+    await inventory.close()
+    await audit.close()
+    return all(results)
+
+
+async def _paced(connection: asyncpg.Connection, *, seconds: int) -> dict[UUID, float]:
+    """Commit events at RATE; answers each event's id with the time its commit was confirmed."""
+    committed: dict[UUID, float] = {}
+    begun = time.perf_counter()
+    name = events_pb2.SecurityEvent.DESCRIPTOR.full_name
+    for number in range(RATE * seconds):
+        await asyncio.sleep(max(0.0, begun + number / RATE - time.perf_counter()))
+        event = ids.new()
+        body = (
+            f'{{"action":"inventory:vehicle:add","outcome":"OUTCOME_SUCCESS","actor_kind":"system",'
+            f'"org_id":"{uuid4()}","occurred_time":"{time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}"}}'
+        )
+        async with connection.transaction():
+            await connection.execute(_PUT.rstrip(";"), event, name, body)
+            await connection.execute("SELECT pg_notify('outbox', '')")
+        committed[event] = time.time()
+    return committed
+
+
+async def _handled(connection: asyncpg.Connection, wanted: set[UUID]) -> dict[UUID, float]:
+    """When audit's transaction that handled each event was committed."""
+    deadline = time.monotonic() + 30
+    while True:
+        rows = await connection.fetch(
+            "SELECT event_id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at"
+            " FROM inbox WHERE event_id = ANY($1)",
+            list(wanted),
+        )
+        if len(rows) == len(wanted) or time.monotonic() > deadline:
+            return {row["event_id"]: row["at"] for row in rows}
+        await asyncio.sleep(0.2)
+
+
+async def _bare_commits(connection: asyncpg.Connection) -> list[float]:
+    """Milliseconds of a one-row commit, nothing else."""
+    await connection.execute("CREATE TEMP TABLE bare (id uuid)")
+    samples = []
+    for _ in range(500):
+        begun = time.perf_counter()
+        await connection.execute("INSERT INTO bare VALUES ($1)", uuid4())
+        samples.append((time.perf_counter() - begun) * 1000)
+    return samples
+
+
+async def main() -> bool:
+    """Start a stack of its own and measure."""
+    async with running_stack() as stack:
+        return await measure(stack)
+
+
+if __name__ == "__main__":
+    raise SystemExit(0 if asyncio.run(main()) else 1)
