@@ -20,7 +20,7 @@ from fastapi import APIRouter, FastAPI
 from pydantic import ValidationError
 from sqlalchemy import MetaData
 
-from lotpro_kit import api, auth, bus, inbox, migrations, outbox, rpc, telemetry
+from lotpro_kit import api, auth, bus, inbox, outbox, rpc, telemetry
 from lotpro_kit.caller import system
 from lotpro_kit.clock import Clock, utc_now
 from lotpro_kit.crypto import BlindIndex, Keyring
@@ -177,6 +177,9 @@ def _moment(value: str) -> datetime:
 
 async def _command(service: Service[Settings], settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.command == "migrate":
+        # Imported here: a serving process would carry 10 MiB of Alembic for nothing.
+        from lotpro_kit import migrations
+
         secret = settings.migration_database_password
         await migrations.upgrade(
             settings.migration_database_url, service.migrations, password=secret.get_secret_value() if secret else None
