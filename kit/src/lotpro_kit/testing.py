@@ -144,12 +144,12 @@ def postgres(state: Path) -> Iterator[Postgres]:
     )
     password = (state / "pg" / "superuser-password").read_text()
     server = Postgres(int(process.ready["port"]), password, process)
-    _wait_for_port(server.port)
+    wait_for_postgres(server.port)
     yield server
     process.stop(signal.SIGINT)
 
 
-def _wait_for_port(port: int) -> None:
+def wait_for_postgres(port: int) -> None:
     """Wait until PostgreSQL takes connections: it opens its port before recovery is over, so ask it by protocol."""
     import asyncio
 

@@ -1,0 +1,67 @@
+"""The secrets of this machine's stack: made once at random, kept in the state, given out by the local Key Vault."""
+
+import base64
+import secrets
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from lotpro_localcloud.state import read_json, write_json
+from lotpro_localcloud.topology import SERVICES
+
+
+def client_id(service: str) -> str:
+    """The client id of a service's managed identity: the same on every machine, so that configuration can name it."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"lotpro:{service}"))
+
+
+def _key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def _signing_key() -> str:
+    from joserfc.jwk import ECKey
+
+    key = ECKey.generate_key("P-256", {"alg": "ES256", "use": "sig"})
+    key.ensure_kid()
+    return key.as_pem(private=True).decode()
+
+
+#: What every service has in its vault, and what some have besides.
+_EVERY: dict[str, Callable[[], str]] = {
+    "database-password": _password,
+    "migration-database-password": _password,
+    "cursor-key": _key,
+    "data-key-encryption-key": _key,
+    "blind-index-key": _key,
+}
+_OWN: dict[str, dict[str, Callable[[], str]]] = {
+    "identity": {"code-key": _key, "pepper": _key, "signing-key": _signing_key},
+    "audit": {"sealing-key": _key},
+}
+
+
+def ensure(file: Path) -> dict[str, str]:
+    """Every secret by its name in the vault; makes those that are not there yet and keeps the others as they are."""
+    known: dict[str, str] = read_json(file)
+    missing = {
+        f"{service}-{name}": make
+        for service in SERVICES
+        for name, make in {**_EVERY, **_OWN.get(service, {})}.items()
+        if f"{service}-{name}" not in known
+    } | {f"{service}-identity-header": _password for service in SERVICES if f"{service}-identity-header" not in known}
+    if missing:
+        known |= {name: make() for name, make in missing.items()}
+        known["audit-sealing-public-key"] = _public_key(known["audit-sealing-key"])
+        write_json(file, known)
+    return known
+
+
+def _public_key(private: str) -> str:
+    from lotpro_kit.crypto import sealing_public_key
+
+    return sealing_public_key(private)

@@ -1,0 +1,94 @@
+"""What is made from something else and committed: contracts in Python, OpenAPI documents, the service map."""
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from google.protobuf.descriptor import FileDescriptor
+
+from gateway import openapi
+from gateway.render import SERVICES
+from lotpro.options.v1 import options_pb2
+from lotpro_kit import service
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def files() -> dict[str, str]:
+    """Path below the repository -> what it must contain now."""
+    return _contracts() | {"gateway/openapi.json": _openapi(), "docs/service-map.txt": service_map()}
+
+
+def _contracts() -> dict[str, str]:
+    """proto/gen, generated beside."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "proto"
+        shutil.copytree(ROOT / "proto", copy, ignore=shutil.ignore_patterns("gen"))
+        subprocess.run(
+            ["/bin/sh", str(copy / "generate.sh")], check=True, env={**os.environ, "PYTHON": sys.executable}
+        )
+        return {
+            f"proto/gen/{file.relative_to(copy / 'gen')}": file.read_text(encoding="utf-8")
+            for file in _python_files(copy / "gen")
+        }
+
+
+def _python_files(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.rglob("*")) if file.suffix in (".py", ".pyi")]
+
+
+def _openapi() -> str:
+    """All services' documents as one; diffs of it show what a change does to clients."""
+    documents = {name: service.openapi(importlib.import_module(f"lotpro_{name}.app").SERVICE) for name in SERVICES}
+    return json.dumps(openapi.join(documents), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def service_map() -> str:
+    """Who may call whom, from the contracts' `callers` options."""
+    lines = ["# Which service may call which method of another. Made from proto/ by `make proto`; do not edit.", ""]
+    for name in sorted(SERVICES):
+        for file in _descriptors(name):
+            for contract in file.services_by_name.values():
+                for method in contract.methods:
+                    callers = sorted(method.GetOptions().Extensions[options_pb2.callers])
+                    lines.append(f"{contract.full_name}.{method.name}  <-  {', '.join(callers) or 'nobody'}")
+    return "\n".join(lines) + "\n"
+
+
+def _descriptors(name: str) -> list[FileDescriptor]:
+    folder = ROOT / "proto" / "lotpro" / name / "v1"
+    modules = [importlib.import_module(f"lotpro.{name}.v1.{file.stem}_pb2") for file in sorted(folder.glob("*.proto"))]
+    return [module.DESCRIPTOR for module in modules]
+
+
+def main(*, write: bool) -> int:
+    """Compare what is generated with what is there, or write it; 1 when something differs."""
+    wanted = files()
+    present = {str(file.relative_to(ROOT)) for file in _python_files(ROOT / "proto" / "gen")}
+    different = [path for path, text in wanted.items() if _read(path) != text] + sorted(present - wanted.keys())
+    if write:
+        for path in different:
+            if path in wanted:
+                (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+                (ROOT / path).write_text(wanted[path], encoding="utf-8")
+            else:
+                (ROOT / path).unlink()
+        print(f"{len(different)} of {len(wanted)} generated files renewed")
+        return 0
+    for path in different:
+        print(f"{path} is not what its source says: run `make proto`")
+    return 1 if different else 0
+
+
+def _read(path: str) -> str:
+    file = ROOT / path
+    return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(write=False))
