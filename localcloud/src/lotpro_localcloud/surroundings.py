@@ -84,6 +84,11 @@ def gateway(*, ports: Mapping[str, int], state: State) -> dict[str, str]:
         "docs_dir": str(state / "gateway" / "docs"),
         "jwks_uri": f"http://{HOST}:{ports['identity_http']}/api/identity/v1/jwks.json",
         "cors_origins": f"http://localhost:{ports['gateway']},https://localhost:{ports['gateway_tls']}",
+        # Everybody here shares one address, the tests and the benchmarks too.
+        "client_per_second": "5000",
+        "client_burst": "10000",
+        "global_per_second": "10000",
+        "global_burst": "20000",
         **{f"{name}_host": HOST for name in SERVICES},
         **{f"{name}_port": str(ports[f"{name}_http"]) for name in SERVICES},
     }

@@ -187,8 +187,9 @@ class Stack:
         self._start(group, command, argv, surroundings.base(), on_our_death=_ON_OUR_DEATH.get(command, signal.SIGKILL))
 
     def _start_gateway(self) -> None:
-        from gateway import render
+        from gateway import docs, render
 
+        docs.write(self._state / "gateway" / "docs")
         config = self._state / "gateway" / "envoy.yaml"
         config.write_text(render.render(surroundings.gateway(ports=self._ports, state=self._state)), encoding="utf-8")
         envoy = Path(sys.executable).with_name("envoy")
@@ -240,7 +241,7 @@ class Stack:
             return
         self._say_step("first run: a demo organisation is being filled through the gateway")
         addresses = self._addresses()
-        await self._ended(self._task("seed", "--gateway", addresses["gateway"], "--inbox", addresses["inbox"]))
+        await self._ended(self._task("seed", "--gateway", addresses["gateway"], "--inbox", addresses["providers"]))
 
     def _addresses(self) -> dict[str, str]:
         return {
