@@ -1,0 +1,80 @@
+"""A whole stack of its own for tests: `up` on free ports, in a state that is thrown away."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 120
+STOP_SECONDS = 30
+
+
+class NotUp(Exception):
+    """The stack did not come up; the text is what it said."""
+
+
+@dataclass(slots=True)
+class Stack:
+    """A running stack: where its doors are and who its processes are."""
+
+    state: Path
+    process: "subprocess.Popen[str]"
+    output: Path
+    addresses: dict[str, str]
+    pids: dict[str, int]
+    seconds_to_ready: float
+
+    @property
+    def gateway(self) -> str:
+        return self.addresses["gateway"]
+
+    def said(self) -> str:
+        """All that the supervisor printed."""
+        return self.output.read_text(encoding="utf-8")
+
+    def ended(self, *, within: float = STOP_SECONDS) -> int:
+        """Wait for its own end; the exit status."""
+        return self.process.wait(within)
+
+    def stop(self) -> int:
+        """SIGTERM and wait; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.ended()
+
+
+def start(state: Path, *, seed: bool = False) -> Stack:
+    """Start a stack on a state, new or used before; raises NotUp."""
+    state.parent.mkdir(parents=True, exist_ok=True)
+    ready, output = state.with_name(f"{state.name}-ready.json"), state.with_name(f"{state.name}-output.txt")
+    ready.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "lotpro_localcloud", "up", "--ports", "ephemeral", "--state", str(state)]
+    command += ["--ready-file", str(ready), *([] if seed else ["--no-seed"])]
+    began = time.monotonic()
+    with output.open("w") as file:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, text=True)
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() - began > START_SECONDS:
+            process.terminate()
+            process.wait(STOP_SECONDS)
+            raise NotUp(output.read_text())
+        time.sleep(0.05)
+    said = json.loads(ready.read_text())
+    pids = said.pop("pids")
+    return Stack(state, process, output, said, pids, time.monotonic() - began)
+
+
+@contextmanager
+def running(state: Path, *, seed: bool = False) -> Iterator[Stack]:
+    """A stack for a while; stopped cleanly at the end."""
+    stack = start(state, seed=seed)
+    try:
+        yield stack
+    finally:
+        stack.stop()
