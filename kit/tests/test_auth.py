@@ -31,6 +31,14 @@ async def test_a_role_in_the_whole_organisation_opens_all_stores(signer: testing
     assert (await tokens(signer).verify(token)).stores_with("inventory:vehicle:sell") is None
 
 
+async def test_a_role_in_one_store_grants_nothing_on_the_organisation_itself(signer: testing.Signer) -> None:
+    token = signer.user_token(user_id=uuid4(), org_id=uuid4(), roles={str(uuid4()): ["compliance", "org_owner"]})
+    caller = await tokens(signer).verify(token)
+    assert caller.may("audit:event:view")
+    assert not caller.may("privacy:request:open")
+    assert not caller.may("billing:subscription:manage")
+
+
 @pytest.mark.parametrize(
     "claims",
     [

@@ -42,10 +42,16 @@ class Caller:
     request_id: str = ""
 
     def stores_with(self, permission: str) -> frozenset[UUID] | Literal[False] | None:
-        """The stores where a role of theirs grants the permission: None for all, False for nowhere."""
-        allowed = lotpro_policy.access().roles_for(permission)
+        """The stores where a role of theirs grants the permission: None for all, False for nowhere.
+
+        A permission on the organisation itself is granted only by a role that is held for all of it.
+        """
+        row = lotpro_policy.access().permission(permission)
+        allowed = row.roles
         if self.roles.get(ALL_STORES, frozenset()) & allowed:
             return None
+        if row.scope is lotpro_policy.Scope.ORGANISATION:
+            return False
         stores = frozenset(UUID(store) for store, held in self.roles.items() if store != ALL_STORES and held & allowed)
         return stores or False
 
