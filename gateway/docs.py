@@ -16,7 +16,7 @@ def write(directory: Path, document: Path = DOCUMENT) -> None:
     """Fill `directory` (made when missing) with what Envoy serves; `document` is the joined OpenAPI document."""
     directory.mkdir(parents=True, exist_ok=True)
     for name in PAGE_FILES:
-        shutil.copyfile(HERE / "docs" / name, directory / name)
+        shutil.copyfile(HERE / "page" / name, directory / name)
     swagger = distribution("fastapi-offline")
     for name in SWAGGER_FILES:
         shutil.copyfile(Path(str(swagger.locate_file(f"fastapi_offline/static/{name}"))), directory / name)
