@@ -10,7 +10,7 @@ COMMANDS = {
     "seed": "lotpro_localcloud.seed",
     "provision": "lotpro_localcloud.provision",
     "postgres": "lotpro_localcloud.postgres",
-    "servicebus": "lotpro_localcloud.servicebus",
+    "servicebus": "lotpro_localcloud.servicebus.server",
     "providers": "lotpro_localcloud.providers",
 }
 

@@ -48,17 +48,21 @@ _OWN: dict[str, dict[str, Callable[[], str]]] = {
 def ensure(file: Path) -> dict[str, str]:
     """Every secret by its name in the vault; makes those that are not there yet and keeps the others as they are."""
     known: dict[str, str] = read_json(file)
-    missing = {
-        f"{service}-{name}": make
-        for service in SERVICES
-        for name, make in {**_EVERY, **_OWN.get(service, {})}.items()
-        if f"{service}-{name}" not in known
-    } | {f"{service}-identity-header": _password for service in SERVICES if f"{service}-identity-header" not in known}
+    missing = {name: make for name, make in _wanted().items() if name not in known}
     if missing:
         known |= {name: make() for name, make in missing.items()}
         known["audit-sealing-public-key"] = _public_key(known["audit-sealing-key"])
         write_json(file, known)
     return known
+
+
+def _wanted() -> dict[str, Callable[[], str]]:
+    """How each secret is made."""
+    wanted: dict[str, Callable[[], str]] = {"servicebus-sas-key": _key}
+    for service in SERVICES:
+        own = {**_EVERY, **_OWN.get(service, {}), "identity-header": _password}
+        wanted |= {f"{service}-{name}": make for name, make in own.items()}
+    return wanted
 
 
 def _public_key(private: str) -> str:

@@ -141,7 +141,7 @@ class Stack:
         certificates.ensure(self._state / "ca")
         secrets = keys.ensure(self._state / "keys.json")
         self._prepare_cloud(secrets)
-        self._start_cloud()
+        self._start_cloud(secrets)
         self._start_gateway()
         provisioned = self._task("provision", "--port", str(self._ports["postgres"]))
         await asyncio.gather(
@@ -162,28 +162,35 @@ class Stack:
     def _prepare_cloud(self, secrets: Mapping[str, str]) -> None:
         """What the platform knows before anything runs: who the services are and what the vault holds for each."""
         principals = {
-            keys.client_id(name): {"name": name, "header": secrets[f"{name}-identity-header"]} for name in SERVICES
+            keys.client_id(name): {"service": name, "header": secrets[f"{name}-identity-header"]} for name in SERVICES
         }
-        write_json(self._state / "providers" / "principals.json", principals)
+        write_json(self._principals, principals)
         write_json(self._state / "providers" / "vault.json", dict(secrets))
 
-    def _start_cloud(self) -> None:
+    @property
+    def _principals(self) -> Path:
+        return self._state / "providers" / "principals.json"
+
+    def _start_cloud(self, secrets: Mapping[str, str]) -> None:
         """PostgreSQL, the broker and the providers; none of them waits for another."""
-        ports, certificate = self._ports, ("--certificate", str(self._state / "ca" / "server.pem"))
-        key = ("--key", str(self._state / "ca" / "server.key"))
-        self._start_own("postgres", "postgres", "pg", "--port", str(ports["postgres"]))
+        ports = {name: str(port) for name, port in self._ports.items()}
+        certificate = {"cert": self._state / "ca" / "server.pem", "key": self._state / "ca" / "server.key"}
+        tokens = {"issuer": surroundings.issuer(self._ports), "principals": self._principals}
+        self._start_own("postgres", "postgres", "pg", port=ports["postgres"])
         self._start_own(
-            "cloud", "servicebus", "servicebus", "--port", str(ports["servicebus"]), "--tls-port",
-            str(ports["servicebus_tls"]), *certificate, *key, "--config", str(self._root / "infra" / "servicebus.json"),
+            "cloud", "servicebus", "servicebus", port=ports["servicebus"], tls_port=ports["servicebus_tls"],
+            config=self._root / "infra" / "servicebus.json", sas_key=secrets["servicebus-sas-key"],
+            jwks_file=self._state / "providers" / "jwks.json", **certificate, **tokens,
         )
         self._start_own(
-            "cloud", "providers", "providers", "--port", str(ports["providers"]), "--tls-port",
-            str(ports["providers_tls"]), *certificate, *key,
+            "cloud", "providers", "providers", port=ports["providers"], tls_port=ports["providers_tls"],
+            **certificate, **tokens,
         )
 
-    def _start_own(self, group: str, command: str, folder: str, *arguments: str) -> None:
-        argv = [sys.executable, "-m", "lotpro_localcloud", command, "--state", str(self._state / folder), *arguments]
-        # postgres becomes another user under root, which undoes the kernel's tie: it ties itself again, to SIGINT.
+    def _start_own(self, group: str, command: str, folder: str, **options: object) -> None:
+        """Start one of the local cloud's processes; `tls_port=1` is told as `--tls-port 1`."""
+        told = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+        argv = [sys.executable, "-m", "lotpro_localcloud", command, "--state", str(self._state / folder), *told]
         self._start(group, command, argv, surroundings.base(), on_our_death=_ON_OUR_DEATH.get(command, signal.SIGKILL))
 
     def _start_gateway(self) -> None:
@@ -251,6 +258,7 @@ class Stack:
             "inbox": f"http://localhost:{self._ports['providers']}/inbox",
             "providers": f"http://localhost:{self._ports['providers']}",
             "ca": str(self._state / "ca" / "ca.pem"),
+            "postgres_port": str(self._ports["postgres"]),
         }
 
     def _pids(self) -> dict[str, int]:
