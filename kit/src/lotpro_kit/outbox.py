@@ -1,20 +1,18 @@
 """Events leave a service in the transaction that made them true: a row here, then the relay sends it."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text, Uuid, func, text
 from sqlalchemy.dialects.postgresql import insert
 
 from lotpro.options.v1 import options_pb2
-from lotpro_kit import bus, ids, telemetry
+from lotpro_kit import bus, ids, telemetry, wake
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database, Session
 
@@ -22,8 +20,6 @@ CHANNEL = "outbox"
 BATCH = 100
 #: Doubling backoff of a row that could not be sent: 1 s, 2 s, ... capped at one hour.
 MAX_BACKOFF_SECONDS = 3600
-#: Rows that wait for their backoff are looked for this often; new rows wake the relay at once.
-SWEEP_SECONDS = 15.0
 
 log = telemetry.logger(__name__)
 
@@ -86,42 +82,15 @@ class Relay:
         self._database = database
         self._sender = sender
         self._source = source
-        self._wake = asyncio.Event()
 
     async def run(self) -> None:
         """Relay until cancelled; a lost database or bus is waited for."""
-        while True:
-            try:
-                await self._listen_and_send()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-                log.warning("relay lost the database", error=type(error).__name__)
-                await asyncio.sleep(1)
+        await wake.Loop(self._database, channel=CHANNEL, work=self.drain).run()
 
     async def drain(self) -> None:
         """Send what is committed now."""
         while await self._send_batch():
             pass
-
-    async def _listen_and_send(self) -> None:
-        listener = await self._connect()
-        try:
-            await listener.add_listener(CHANNEL, lambda *_: self._wake.set())
-            while not listener.is_closed():
-                self._wake.clear()
-                await self.drain()
-                try:
-                    await asyncio.wait_for(self._wake.wait(), SWEEP_SECONDS)
-                except TimeoutError:
-                    continue
-        finally:
-            await listener.close(timeout=2)
-
-    async def _connect(self) -> asyncpg.Connection:
-        url = self._database.url
-        return await asyncpg.connect(
-            host=url.host, port=url.port, user=url.username, database=url.database,
-            **({"password": url.password} | self._database.connect_arguments),
-        )
 
     async def _send_batch(self) -> bool:
         """Send up to BATCH due rows; True when there may be more to do right now."""

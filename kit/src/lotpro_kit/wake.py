@@ -1,0 +1,61 @@
+"""Work that a committed row wakes: PostgreSQL's LISTEN/NOTIFY, with a sweep for what waits for its time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from lotpro_kit import telemetry
+from lotpro_kit.db import Database
+
+#: Rows that wait for their time are looked for this often; new rows wake the work at once.
+SWEEP_SECONDS = 15.0
+
+log = telemetry.logger(__name__)
+
+
+class Loop:
+    """Does `work` at its start, whenever `channel` is notified, after `wake`, and every SWEEP_SECONDS."""
+
+    def __init__(self, database: Database, *, channel: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._database = database
+        self._channel = channel
+        self._work = work
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Work again soon, without a notification."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; a lost database is waited for."""
+        while True:
+            try:
+                await self._listen_and_work()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError, TimeoutError, PoolTimeout) as e:
+                log.warning("loop lost the database", channel=self._channel, error=type(e).__name__)
+                await asyncio.sleep(1)
+
+    async def _listen_and_work(self) -> None:
+        listener = await self._connect()
+        try:
+            await listener.add_listener(self._channel, lambda *_: self._wake.set())
+            while not listener.is_closed():
+                self._wake.clear()
+                await self._work()
+                try:
+                    await asyncio.wait_for(self._wake.wait(), SWEEP_SECONDS)
+                except TimeoutError:
+                    continue
+        finally:
+            await listener.close(timeout=2)
+
+    async def _connect(self) -> asyncpg.Connection:
+        """A connection of its own: listening holds it for as long as the loop runs."""
+        url = self._database.url
+        return await asyncpg.connect(
+            host=url.host, port=url.port, user=url.username, database=url.database,
+            **({"password": url.password} | self._database.connect_arguments),
+        )

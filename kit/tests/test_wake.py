@@ -1,0 +1,45 @@
+"""Work that a committed row wakes."""
+
+import asyncio
+
+from sqlalchemy import text
+
+from kit.tests.conftest import Sample
+from lotpro_kit import testing, wake
+from lotpro_kit.caller import system
+
+
+async def test_a_notification_wakes_the_work_and_a_lost_connection_is_made_again(sample: Sample) -> None:
+    worked = 0
+
+    async def work() -> None:
+        nonlocal worked
+        worked += 1
+
+    async def more_than(number: int) -> bool:
+        return worked > number
+
+    async def notify(statement: str) -> None:
+        async with sample.runtime.database.begin(system()) as session:
+            await session.execute(text(statement))
+
+    loop = wake.Loop(sample.runtime.database, channel="test_wake", work=work)
+    running = asyncio.create_task(loop.run())
+    try:
+        await testing.eventually(lambda: more_than(0))
+        before = worked
+        await notify("SELECT pg_notify('test_wake', '')")
+        await testing.eventually(lambda: more_than(before), within=2)
+        before = worked
+        await notify(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%test_wake%'"
+            " AND pid <> pg_backend_pid()"
+        )
+        loop.wake()
+        await testing.eventually(lambda: more_than(before), within=5)
+        before = worked
+        loop.wake()
+        await testing.eventually(lambda: more_than(before), within=2)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
