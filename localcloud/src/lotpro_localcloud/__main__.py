@@ -7,6 +7,8 @@ import sys
 COMMANDS = {
     "up": "lotpro_localcloud.up",
     "reset": "lotpro_localcloud.reset",
+    "migration": "lotpro_localcloud.migration",
+    "dlq": "lotpro_localcloud.dlq",
     "seed": "lotpro_localcloud.seed",
     "provision": "lotpro_localcloud.provision",
     "postgres": "lotpro_localcloud.postgres",

@@ -36,7 +36,7 @@ async def _provision(state: State, port: int, secrets: Mapping[str, str]) -> lis
     superuser = await _superuser_password(state)
     await _until_up(port)
     heads = await asyncio.gather(*(_head_of(name, port, secrets) for name in SERVICES))
-    behind = [name for name, head in zip(SERVICES, heads, strict=True) if head is None or head != _newest(name)]
+    behind = [name for name, head in zip(SERVICES, heads, strict=True) if head is None or head != newest(name)]
     if not behind:
         return []
     # Only now: SQLAlchemy, Alembic and the services' models take seconds to import.
@@ -53,7 +53,7 @@ async def _provision(state: State, port: int, secrets: Mapping[str, str]) -> lis
             url(SUPERUSER, superuser, "postgres"), name,
             owner_password=owner, app_password=secrets[f"{name}-database-password"],
         )
-        await migrations.upgrade(url(f"{name}_owner", owner, name), _migrations(name))
+        await migrations.upgrade(url(f"{name}_owner", owner, name), migrations_of(name))
     return behind
 
 
@@ -101,15 +101,16 @@ async def _head_of(name: str, port: int, secrets: Mapping[str, str]) -> str | No
         await connection.close()
 
 
-def _migrations(name: str) -> Path:
+def migrations_of(name: str) -> Path:
+    """The folder of a service's migrations."""
     return surroundings.root() / "services" / name / "migrations"
 
 
-def _newest(name: str) -> str:
+def newest(name: str) -> str:
     """The revision that no other comes after, read from the files without importing them."""
     revisions: set[str] = set()
     before: set[str] = set()
-    for file in sorted((_migrations(name) / "versions").glob("*.py")):
+    for file in sorted((migrations_of(name) / "versions").glob("*.py")):
         for kind, *texts in _REVISION.findall(file.read_text(encoding="utf-8")):
             (revisions if kind == "revision" else before).add("".join(texts))
     heads = revisions - before

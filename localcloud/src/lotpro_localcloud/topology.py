@@ -56,6 +56,14 @@ def check_free(ports: Mapping[str, int]) -> None:
         listener.close()
 
 
+def listens(port: int) -> bool:
+    """True when somebody listens on a port."""
+    listener = _listen(port)
+    if listener is not None:
+        listener.close()
+    return listener is None
+
+
 def _listen(port: int) -> socket.socket | None:
     listener = socket.socket()
     # Connections of an earlier run may still be in TIME_WAIT; only a listener counts as taken.
