@@ -1,0 +1,1 @@
+"""Inventory: vehicles, sales, customers and deliveries of dealers, isolated by store."""

@@ -1,0 +1,1 @@
+"""Deliveries: when a sold vehicle is handed over."""

@@ -1,0 +1,60 @@
+"""The table of deliveries, and what a row of it is in code."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKeyConstraint, Index, String, Table, UniqueConstraint, Uuid
+
+from lotpro_inventory.db import METADATA
+
+DELIVERIES = Table(
+    "deliveries",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("org_id", Uuid, nullable=False),
+    Column("store_id", Uuid, nullable=False),
+    Column("sale_id", Uuid, nullable=False),
+    Column("vehicle_id", Uuid, nullable=False),
+    Column("customer_id", Uuid, nullable=False),
+    Column("starts_at", DateTime(timezone=True), nullable=False),
+    Column("time_zone", String(64), nullable=False),
+    Column("scheduled_by", Uuid, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    ForeignKeyConstraint(["store_id", "org_id"], ["stores.id", "stores.org_id"]),
+    ForeignKeyConstraint(["store_id", "sale_id"], ["sales.store_id", "sales.id"]),
+    ForeignKeyConstraint(["store_id", "vehicle_id"], ["vehicles.store_id", "vehicles.id"]),
+    ForeignKeyConstraint(["store_id", "customer_id"], ["customers.store_id", "customers.id"]),
+    UniqueConstraint("store_id", "id"),
+    UniqueConstraint("store_id", "sale_id"),
+    Index("ix_deliveries_org", "org_id", "starts_at", "id"),
+    Index("ix_deliveries_customer", "store_id", "customer_id"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A row of deliveries; `starts_at` in UTC, `time_zone` the store's when it was scheduled."""
+
+    id: UUID
+    org_id: UUID
+    store_id: UUID
+    sale_id: UUID
+    vehicle_id: UUID
+    customer_id: UUID
+    starts_at: datetime
+    time_zone: str
+    scheduled_by: UUID
+    created_at: datetime
+    version: int
+
+    @property
+    def starts_at_local(self) -> datetime:
+        """The same moment as the store's clocks show it."""
+        return self.starts_at.astimezone(ZoneInfo(self.time_zone))
+
+
+#: The columns of `Delivery`, in its order.
+DELIVERY_COLUMNS = tuple(DELIVERIES.c[field.name] for field in fields(Delivery))

@@ -1,0 +1,1 @@
+"""Sales: who sold which vehicle to whom, for how much."""

@@ -1,0 +1,1 @@
+"""Vehicles in stock: by VIN, with their state, price and description."""
