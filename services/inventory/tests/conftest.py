@@ -7,12 +7,20 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from lotpro.identity.v1 import identity_pb2, identity_pb2_grpc
 from lotpro_inventory import app
 from lotpro_inventory.settings import Settings
 from lotpro_kit import auth, errors, rpc, service, testing
+from lotpro_kit.caller import ANONYMOUS, system
 from services.inventory.tests import factories
+
+VEHICLES = "/api/inventory/v1/vehicles"
+CUSTOMERS = "/api/inventory/v1/customers"
+SALES = "/api/inventory/v1/sales"
+DELIVERIES = "/api/inventory/v1/deliveries"
+TENANT_TABLES = ("stores", "cars", "vehicles", "customers", "sales", "deliveries")
 
 
 class Organisations(identity_pb2_grpc.IdentityServiceServicer):
@@ -87,6 +95,14 @@ class Dealer:
         """The bodies of events of one type in the outbox that are about this organisation."""
         found = await testing.events(self.runtime.database, containing=str(self.org_id))
         return [body for kind, body in found if kind.endswith(f".{name}") and containing in str(body)]
+
+    async def rows(self, *, signed_in: bool = True) -> dict[str, int]:
+        """How many rows of each table this organisation, or a caller without one, can see."""
+        async with self.runtime.database.begin(system(self.org_id) if signed_in else ANONYMOUS) as session:
+            return {
+                table: (await session.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one()
+                for table in TENANT_TABLES
+            }
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,7 @@ from uuid import uuid4
 import pytest
 
 from services.inventory.tests import factories
-from services.inventory.tests.conftest import Dealer
-
-VEHICLES = "/api/inventory/v1/vehicles"
+from services.inventory.tests.conftest import VEHICLES, Dealer
 
 
 async def test_a_vehicle_added_by_vin_is_decoded_and_announced(dealer: Dealer) -> None:

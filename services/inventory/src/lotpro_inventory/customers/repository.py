@@ -45,3 +45,13 @@ async def customers(
         statement = statement.where(CUSTOMERS.c.id < before)
     found = await session.execute(statement.order_by(CUSTOMERS.c.id.desc()).limit(limit))
     return list(found)
+
+
+async def customers_by(session: Session, *, org_id: UUID, user_id: UUID) -> list[UUID]:
+    """The ids of the customers that a person recorded, the oldest first."""
+    found = await session.execute(
+        select(CUSTOMERS.c.id)
+        .where(CUSTOMERS.c.org_id == org_id, CUSTOMERS.c.added_by == user_id)
+        .order_by(CUSTOMERS.c.id)
+    )
+    return list(found.scalars())

@@ -118,6 +118,11 @@ async def customers_of_person(
     return found
 
 
+async def customers_by(*, session: Session, org_id: UUID, user_id: UUID) -> list[UUID]:
+    """The ids of the customers that a person recorded."""
+    return await repository.customers_by(session, org_id=org_id, user_id=user_id)
+
+
 async def _with_email(
     session: Session, ports: Ports, org_id: UUID, email: str, *, store_id: UUID | None = None
 ) -> list[CustomerRow]:

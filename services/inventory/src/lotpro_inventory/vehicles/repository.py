@@ -82,6 +82,16 @@ def _patterns(words: str) -> Sequence[str]:
     return [f"%{word}%" for word in escaped.split(maxsplit=MOST_WORDS - 1)]
 
 
+async def vehicles_by(session: Session, *, org_id: UUID, user_id: UUID) -> list[Vehicle]:
+    """The vehicles that a person took in, the oldest first."""
+    rows = await session.execute(
+        select(*VEHICLE_COLUMNS)
+        .where(VEHICLES.c.org_id == org_id, VEHICLES.c.added_by == user_id)
+        .order_by(VEHICLES.c.id)
+    )
+    return [Vehicle(*row) for row in rows]
+
+
 async def stays_of(session: Session, *, org_id: UUID, store_id: UUID, vin: str) -> int:
     """How often a car has been in a store's stock."""
     found = await session.execute(

@@ -178,6 +178,11 @@ async def mark_sold(
     raise PreconditionFailed if present.state in states.OPEN else VehicleAlreadySold
 
 
+async def vehicles_by(*, session: Session, org_id: UUID, user_id: UUID) -> list[Vehicle]:
+    """The vehicles that a person took in."""
+    return await repository.vehicles_by(session, org_id=org_id, user_id=user_id)
+
+
 async def _announce_update(session: Session, changed: Vehicle) -> None:
     await outbox.put(
         session,
