@@ -28,11 +28,18 @@ class Stack:
     output: Path
     addresses: dict[str, str]
     pids: dict[str, int]
+    ports: dict[str, int]
     seconds_to_ready: float
 
     @property
     def gateway(self) -> str:
         return self.addresses["gateway"]
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The stack's secrets by their names."""
+        found: dict[str, str] = json.loads((self.state / "keys.json").read_text(encoding="utf-8"))
+        return found
 
     def said(self) -> str:
         """All that the supervisor printed."""
@@ -66,8 +73,8 @@ def start(state: Path, *, seed: bool = False) -> Stack:
             raise NotUp(output.read_text())
         time.sleep(0.05)
     said = json.loads(ready.read_text())
-    pids = said.pop("pids")
-    return Stack(state, process, output, said, pids, time.monotonic() - began)
+    pids, ports = said.pop("pids"), said.pop("ports")
+    return Stack(state, process, output, said, pids, ports, time.monotonic() - began)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Everything a stack leaves behind where nobody may find a person: logs, spans, events, dead letters, outboxes."""
 
 import asyncio
-import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,12 +21,11 @@ def texts(stack: Stack) -> Iterator[tuple[str, str]]:
 
 
 async def _outboxes(stack: Stack) -> list[tuple[str, str]]:
-    keys = json.loads((stack.state / "keys.json").read_text())
     found = []
     for service in SERVICES:
         connection = await asyncpg.connect(
-            host="127.0.0.1", port=int(stack.addresses["postgres_port"]), user=f"{service}_owner", database=service,
-            password=keys[f"{service}-migration-database-password"],
+            host="127.0.0.1", port=stack.ports["postgres"], user=f"{service}_owner", database=service,
+            password=stack.keys[f"{service}-migration-database-password"],
         )
         try:
             rows = await connection.fetch("SELECT * FROM outbox")

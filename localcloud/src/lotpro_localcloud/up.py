@@ -156,7 +156,7 @@ class Stack:
         if self._seed:
             await self._plant()
         if self._ready_file:
-            write_json(self._ready_file, self._addresses() | {"pids": self._pids()})
+            write_json(self._ready_file, self._addresses() | {"pids": self._pids(), "ports": dict(self._ports)})
         self._greet()
 
     def _prepare_cloud(self, secrets: Mapping[str, str]) -> None:
@@ -258,7 +258,6 @@ class Stack:
             "inbox": f"http://localhost:{self._ports['providers']}/inbox",
             "providers": f"http://localhost:{self._ports['providers']}",
             "ca": str(self._state / "ca" / "ca.pem"),
-            "postgres_port": str(self._ports["postgres"]),
         }
 
     def _pids(self) -> dict[str, int]:
