@@ -20,12 +20,15 @@ import grpc.aio
 import httpx
 import pytest
 from azure.core.credentials import AccessToken
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from lotpro_kit import auth, crypto, migrations, rpc, service
+from lotpro_kit import auth, bus, crypto, migrations, rpc, service
 from lotpro_kit.caller import system
 from lotpro_kit.crypto import BlindIndex, Keyring
 from lotpro_kit.cursors import Cursors
@@ -211,6 +214,10 @@ class Signer:
             {"alg": "ES256", "kid": "test-user", "typ": "at+jwt"}, body | claims, self._user_key, algorithms=["ES256"]
         )
 
+    def write_service_keys(self, file: Path) -> None:
+        """Publish the key of service tokens, as the tenant's JWKS does."""
+        file.write_text(json.dumps(KeySet([self._service_key]).as_dict(private=False)))
+
     def service_token(self, name: str, *, audience: str = SERVICE_AUDIENCE) -> str:
         """A managed identity's token of a service."""
         client_id = next(client_id for client_id, service_name in self.principals.items() if service_name == name)
@@ -246,6 +253,67 @@ class _Credential:
 
     async def __aexit__(self, *_: object) -> None:
         """Nothing to close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """The Service Bus of this test process, reached over TLS with service tokens."""
+
+    process: Process
+    endpoint: str
+    ca_bundle: str
+    signer: Signer
+
+    def open_bus(self, name: str) -> bus.Bus:
+        """The bus as a service sees it; close it."""
+        return bus.Bus(
+            namespace="localhost",
+            credential=_Credential(self.signer, name),
+            endpoint=self.endpoint,
+            ca_bundle=self.ca_bundle,
+        )
+
+
+@pytest.fixture(scope="session")
+def broker(state: Path, signer: Signer) -> Iterator[Broker]:
+    """A real Service Bus broker with lotPro's topics."""
+    certificate, key = _certificate(state)
+    signer.write_service_keys(state / "jwks.json")
+    principals = {client_id: {"service": name} for client_id, name in signer.principals.items()}
+    (state / "principals.json").write_text(json.dumps(principals))
+    process = start(
+        "lotpro_localcloud.servicebus", "--state", str(state / "servicebus"), "--config",
+        str(Path(__file__).parents[3] / "infra" / "servicebus.json"), "--cert", str(certificate), "--key", str(key),
+        "--issuer", ENTRA_ISSUER, "--jwks-file", str(state / "jwks.json"), "--principals",
+        str(state / "principals.json"), log=state / "servicebus.log",
+    )
+    yield Broker(process, f"sb://localhost:{process.ready['tls_port']}", str(certificate), signer)
+    process.stop()
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for localhost, for this test process."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "tls.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "tls.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return folder / "tls.pem", folder / "tls.key"
 
 
 def _key() -> str:
