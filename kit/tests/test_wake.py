@@ -41,5 +41,8 @@ async def test_a_notification_wakes_the_work_and_a_lost_connection_is_made_again
         loop.wake()
         await testing.eventually(lambda: more_than(before), within=2)
     finally:
+        # Woken and cancelled in one breath it must still end.
+        loop.wake()
         running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        async with asyncio.timeout(5):
+            await asyncio.gather(running, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -45,10 +46,10 @@ class Loop:
             while not listener.is_closed():
                 self._wake.clear()
                 await self._work()
-                try:
-                    await asyncio.wait_for(self._wake.wait(), SWEEP_SECONDS)
-                except TimeoutError:
-                    continue
+                # Not wait_for: in Python 3.11 it forgets a cancellation that comes together with the wake-up.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(SWEEP_SECONDS):
+                        await self._wake.wait()
         finally:
             await listener.close(timeout=2)
 
