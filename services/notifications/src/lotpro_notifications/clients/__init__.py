@@ -1,0 +1,1 @@
+"""What notifications asks of others: a protocol and its adapter each."""

@@ -1,0 +1,15 @@
+"""Notifications' metadata: the plumbing's tables here, each noun's own beside the noun."""
+
+from pathlib import Path
+
+from sqlalchemy import MetaData
+
+from lotpro_kit import api, db, inbox, outbox
+
+#: The room of this service, where its migrations and its data manifest are.
+ROOM = Path(__file__).resolve().parents[2]
+
+METADATA: MetaData = db.metadata()
+outbox.table(METADATA)
+inbox.table(METADATA)
+api.idempotency_table(METADATA)

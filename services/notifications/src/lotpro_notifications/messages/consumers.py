@@ -1,0 +1,58 @@
+"""What notifications does when other services say what happened: it queues messages."""
+
+from uuid import UUID
+
+from lotpro.identity.v1 import events_pb2 as identity_events
+from lotpro.inventory.v1 import events_pb2 as inventory_events
+from lotpro.privacy.v1 import events_pb2 as privacy_events
+from lotpro_kit import bus, ids, inbox
+from lotpro_kit.caller import system
+from lotpro_kit.db import Database
+from lotpro_notifications.messages import service
+from lotpro_notifications.messages.service import SCOPE, Cause
+from lotpro_notifications.ports import Ports
+
+
+def consumers(database: Database, ports: Ports) -> list[bus.Consumer]:
+    """The handlers of identity's, inventory's and privacy's events."""
+
+    async def on_code_requested(event: identity_events.CodeRequested, delivery: bus.Delivery) -> None:
+        cause = Cause(delivery.id, delivery.time, ids.parse(event.org_id))
+        async with database.begin(system(cause.org_id, scope=SCOPE)) as session:
+            if await inbox.claim(session, delivery.id):
+                await service.queue_code(
+                    session=session, cause=cause, challenge_id=UUID(event.challenge_id),
+                    user_id=ids.parse(event.user_id), now=ports.clock(),
+                )
+
+    async def on_vehicle_sold(event: inventory_events.VehicleSold, delivery: bus.Delivery) -> None:
+        org_id = UUID(event.org_id)
+        # Asked before the transaction, so that it waits for nobody.
+        owners = await ports.identity.owners(org_id)
+        contacts = await ports.identity.contacts(owners) if owners else {}
+        async with database.begin(system(org_id)) as session:
+            if await inbox.claim(session, delivery.id):
+                await service.queue_vehicle_sold(
+                    session=session,
+                    cause=Cause(delivery.id, delivery.time, org_id),
+                    sale_id=UUID(event.sale_id),
+                    customer_id=ids.parse(event.customer_id),
+                    by_mail=[owner for owner in owners if owner in contacts],
+                    by_sms=[owner for owner in owners if owner in contacts and contacts[owner].phone],
+                    now=ports.clock(),
+                )
+
+    async def on_request_answered(event: privacy_events.RequestAnswered, delivery: bus.Delivery) -> None:
+        org_id = ids.parse(event.org_id)
+        async with database.begin(system(org_id, scope=SCOPE)) as session:
+            if await inbox.claim(session, delivery.id):
+                await service.queue_request_answered(
+                    session=session, cause=Cause(delivery.id, delivery.time, org_id),
+                    request_id=UUID(event.request_id), opened_by=UUID(event.opened_by), now=ports.clock(),
+                )
+
+    return [
+        bus.Consumer("identity", {identity_events.CodeRequested: on_code_requested}),
+        bus.Consumer("inventory", {inventory_events.VehicleSold: on_vehicle_sold}),
+        bus.Consumer("privacy", {privacy_events.RequestAnswered: on_request_answered}),
+    ]

@@ -1,0 +1,1 @@
+"""What notifications answers when a person asks what is kept about them."""

@@ -1,0 +1,1 @@
+"""Templates: how messages look and read."""
