@@ -1,5 +1,6 @@
 """What notifications' tests stand on: the other services and the providers, as far as a message needs them."""
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -46,7 +47,8 @@ class Identity(identity_pb2_grpc.IdentityServiceServicer):
         code = facts.pop("code", f"{challenge_id.int % 1_000_000:06}")
         address = facts.pop("address", f"{challenge_id}@example.com")
         answer = identity_pb2.RevealCodeResponse(
-            **{"code": code, "purpose": purpose, "channel": "email", "address": address, **facts}
+            code=code, purpose=purpose, channel=facts.get("channel", "email"), address=address,
+            organisation_name=facts.get("organisation_name", ""),
         )
         answer.expire_time.FromDatetime(expires_at)
         self.codes[str(challenge_id)] = answer
@@ -59,6 +61,9 @@ class Identity(identity_pb2_grpc.IdentityServiceServicer):
     async def GetMembers(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         members = [identity_pb2.Member(user_id=user_id) for user_id in self.owners.get(request.org_id, [])]
         return identity_pb2.GetMembersResponse(members=members)
+
+    async def GetOrganisation(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        raise errors.NotFound
 
     async def RevealCode(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         if self.away:
@@ -105,9 +110,14 @@ class Providers:
     texts: list[Mapping[str, str]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     asked: int = 0
+    #: Words in a request that gets no answer before `voice` is set.
+    silent_for: str = ""
+    voice: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked += 1
+        if self.silent_for and self.silent_for.encode() in request.content:
+            await self.voice.wait()
         if self.answers:
             return self.answers.pop(0)(request)
         if request.url.path.endswith("/v3/mail/send"):

@@ -84,7 +84,7 @@ async def test_a_code_by_sms_goes_through_twilio(notifications: Notifications) -
 
 
 async def test_a_code_that_expired_or_was_used_is_never_sent(notifications: Notifications) -> None:
-    challenge_id, _, address = notifications.identity.add_code(expires_at=notifications.clock() - timedelta(seconds=1))
+    challenge_id, _, _ = notifications.identity.add_code(expires_at=notifications.clock() - timedelta(seconds=1))
     expired, used = delivery(), delivery()
     async with notifications.sending():
         await notifications.handle(events_pb2.CodeRequested(challenge_id=str(challenge_id)), expired)
@@ -122,7 +122,7 @@ async def test_a_code_waits_for_a_provider_that_is_busy_or_away_and_for_identity
 
 
 async def test_a_code_whose_fate_is_unknown_is_not_sent_again(notifications: Notifications) -> None:
-    challenge_id, _, address = notifications.identity.add_code(expires_at=notifications.clock() + timedelta(minutes=10))
+    challenge_id, _, _ = notifications.identity.add_code(expires_at=notifications.clock() + timedelta(minutes=10))
     notifications.providers.answers.append(timed_out)
     caused = delivery()
     async with notifications.sending() as sender:

@@ -1,6 +1,7 @@
 """The sender: takes due messages from the queue, lane by lane, and gives them to the providers."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -33,6 +34,8 @@ class Sender:
         self._ports = ports
         self._loop = wake.Loop(database, channel=repository.CHANNEL, work=self._dispatch)
         self._in_flight: dict[Lane, set[asyncio.Task[None]]] = {lane: set() for lane in Lane}
+        #: Lanes that took as many messages as they had places for: more may be waiting.
+        self._full: set[Lane] = set()
 
     async def run(self) -> None:
         """Send until cancelled, then finish what is in flight."""
@@ -56,22 +59,21 @@ class Sender:
             leased = await repository.lease_due(session, free=free, now=now)
         for message in lost:
             log.warning("message lost by its sender", message_id=str(message.id), kind=message.kind)
+        taken = Counter(message.lane for message in leased)
+        self._full = {lane for lane in Lane if taken[lane] == free[lane]}
         for message in leased:
             self._start(message.lane, self._send(message))
 
     def _start(self, lane: Lane, sending: Coroutine[Any, Any, None]) -> None:
-        tasks = self._in_flight[lane]
         task = asyncio.create_task(sending)
-        tasks.add(task)
+        self._in_flight[lane].add(task)
         task.add_done_callback(self._finished(lane))
 
     def _finished(self, lane: Lane) -> Callable[[asyncio.Task[None]], None]:
         def finished(task: asyncio.Task[None]) -> None:
-            tasks = self._in_flight[lane]
-            if len(tasks) == AT_ONCE[lane]:
-                # The lane was full: more may wait for the place that is free now.
+            self._in_flight[lane].discard(task)
+            if lane in self._full:
                 self._loop.wake()
-            tasks.discard(task)
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("sending broke", error=type(error).__name__, at=telemetry.place_of(error))
 

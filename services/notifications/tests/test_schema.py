@@ -1,0 +1,19 @@
+"""The database is what the models and the data manifest say."""
+
+import lotpro_policy
+from lotpro_kit import migrations, testing
+from lotpro_notifications.db import METADATA, ROOM
+from services.notifications.tests.conftest import Notifications
+
+
+async def test_the_migrations_make_what_the_models_say(
+    notifications: Notifications, postgres: testing.Postgres
+) -> None:
+    url = postgres.url("notifications_owner", testing.OWNER_PASSWORD, "notifications")
+    assert await migrations.drift(url, METADATA) == []
+
+
+def test_every_column_is_declared() -> None:
+    manifest = lotpro_policy.load_manifest(ROOM / "data-manifest.yaml")
+    tables = {table.name: [column.name for column in table.columns] for table in METADATA.sorted_tables}
+    assert lotpro_policy.undeclared(manifest, tables) == []
