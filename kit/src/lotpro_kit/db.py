@@ -1,15 +1,18 @@
 """A service's database: one engine, and transactions that row-level security ties to a caller."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, MetaData, String, Uuid, text
-from sqlalchemy.engine import URL, make_url
+import asyncpg
+from sqlalchemy import DateTime, MetaData, Select, String, Uuid, text
+from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.util.concurrency import greenlet_spawn
 
 from lotpro_kit.caller import ALL_STORES, Caller
 from lotpro_kit.errors import NotFound
@@ -51,6 +54,49 @@ def context(caller: Caller) -> dict[str, str]:
         "stores": stores,
         "scope": caller.scope,
     }
+
+
+def _begin_reading(caller: Caller) -> str:
+    """BEGIN and the caller's context as one script, which is one round trip; a script takes no parameters."""
+    settings = (f"set_config('lotpro.{name}', '{_quoted(value)}', true)" for name, value in context(caller).items())
+    return f"BEGIN READ ONLY; SELECT {', '.join(settings)}"
+
+
+def _quoted(value: str) -> str:
+    """A text inside single quotes (`standard_conforming_strings` is PostgreSQL's default). Ours are ids and names."""
+    return value.replace("'", "''")
+
+
+_DIALECT: Dialect = make_url("postgresql+asyncpg://").get_dialect()()
+
+
+class Query:
+    """A SELECT of columns, compiled once, for `Database.read`; parameters are `bindparam`s."""
+
+    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
+        compiled = statement.compile(dialect=_DIALECT)
+        self.sql = str(compiled)
+        self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
+
+    def arguments(self, parameters: Mapping[str, object]) -> list[object]:
+        """The parameters in the order of the compiled text."""
+        return [parameters[name] for name in self._names]
+
+
+class Reader:
+    """A read-only transaction without SQLAlchemy's share of the time; values come as the driver makes them."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        self._connection = connection
+
+    async def one_or_none(self, query: Query, **parameters: object) -> asyncpg.Record | None:
+        """The first row, or None."""
+        return await self._connection.fetchrow(query.sql, *query.arguments(parameters))
+
+    async def all(self, query: Query, **parameters: object) -> list[asyncpg.Record]:
+        """Every row."""
+        rows: list[asyncpg.Record] = await self._connection.fetch(query.sql, *query.arguments(parameters))
+        return rows
 
 
 class Database:
@@ -95,6 +141,25 @@ class Database:
             if "row-level security" in str(error.orig):
                 raise NotFound from error
             raise
+
+    @asynccontextmanager
+    async def read(self, caller: Caller) -> AsyncIterator[Reader]:
+        """One read-only transaction in which only the caller's rows exist, for the requests that come most often.
+
+        It takes three round trips, and a quarter of the time that `begin` takes around a single SELECT.
+        """
+        pooled = await self.engine.raw_connection()
+        connection: asyncpg.Connection[asyncpg.Record] = pooled.driver_connection
+        try:
+            await connection.execute(_begin_reading(caller))
+            yield Reader(connection)
+            await connection.execute("COMMIT")
+        except BaseException:
+            # In whatever state it is: nobody shall get it with this caller's context.
+            pooled.invalidate(soft=True)
+            raise
+        finally:
+            await greenlet_spawn(pooled.close)
 
     async def ready(self) -> bool:
         """Whether the database answers."""

@@ -242,6 +242,7 @@ async def _http(service: Service[Settings], runtime: Runtime[Settings], parts: P
             access_log=False,
             server_header=False,
             date_header=False,
+            proxy_headers=False,  # the kit reads what the gateway appended by itself
             lifespan="off",
             timeout_keep_alive=75,
             timeout_graceful_shutdown=10,

@@ -91,7 +91,13 @@ def span(
     name: str, *, traceparent: str = "", kind: SpanKind = SpanKind.INTERNAL, **attributes: str | int
 ) -> Iterator[trace.Span]:
     """A span around a piece of work, continuing the W3C traceparent when one is given."""
-    context = trace.set_span_in_context(NonRecordingSpan(parent)) if (parent := _parent(traceparent)) else None
+    parent = _parent(traceparent)
+    if parent is not None and not parent.trace_flags.sampled:
+        # Whoever began the trace records nothing of it: carry its id on, and ask no sampler.
+        with trace.use_span(NonRecordingSpan(parent)) as silent:
+            yield silent
+        return
+    context = trace.set_span_in_context(NonRecordingSpan(parent)) if parent is not None else None
     with _tracer.start_as_current_span(
         name, context=context, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False,
     ) as current:

@@ -11,11 +11,13 @@ from sqlalchemy.exc import IntegrityError
 
 from lotpro_inventory.vehicles.domain import StockNumberTaken, VinInStock
 from lotpro_inventory.vehicles.models import CARS, VEHICLE_COLUMNS, VEHICLES, Vehicle
-from lotpro_kit.db import Session
+from lotpro_inventory.vehicles.states import State
+from lotpro_kit.db import Query, Reader, Session
 
 _BY_ID = select(*VEHICLE_COLUMNS).where(
     VEHICLES.c.org_id == bindparam("org_id"), VEHICLES.c.id == bindparam("vehicle_id")
 )
+_READ_BY_ID = Query(_BY_ID)
 #: The function keeps to the caller's stores by itself: trigram operators are not leakproof, so under row-level
 #: security their index would not be used. What it finds is read again under row-level security.
 _FOUND = text("SELECT * FROM search_vehicles(:words, :state, :make, :store_id, :before, :most)").bindparams(
@@ -47,6 +49,12 @@ async def vehicle(session: Session, *, org_id: UUID, vehicle_id: UUID) -> Vehicl
     found = await session.execute(_BY_ID, {"org_id": org_id, "vehicle_id": vehicle_id})
     row = found.one_or_none()
     return Vehicle(*row) if row is not None else None
+
+
+async def read_vehicle(reader: Reader, *, org_id: UUID, vehicle_id: UUID) -> Vehicle | None:
+    """The same, by the short way: this is what is asked most often."""
+    row = await reader.one_or_none(_READ_BY_ID, org_id=org_id, vehicle_id=vehicle_id)
+    return Vehicle(**{**row, "state": State(row["state"])}) if row is not None else None
 
 
 async def vehicles(

@@ -24,7 +24,7 @@ from lotpro_inventory.vehicles.repository import Filter
 from lotpro_inventory.vehicles.states import Action, State
 from lotpro_kit import ids, outbox
 from lotpro_kit.caller import Caller
-from lotpro_kit.db import Session
+from lotpro_kit.db import Reader, Session
 from lotpro_kit.errors import NotFound, PreconditionFailed
 
 
@@ -104,6 +104,14 @@ async def add_vehicle(*, session: Session, caller: Caller, ports: Ports, intake:
 async def vehicle(*, session: Session, caller: Caller, vehicle_id: UUID) -> Vehicle:
     """One vehicle of the caller's stores; raises NotFound."""
     found = await repository.vehicle(session, org_id=organisation_of(caller), vehicle_id=vehicle_id)
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def view_vehicle(*, reader: Reader, caller: Caller, vehicle_id: UUID) -> Vehicle:
+    """The same with a reader, for the door; raises NotFound."""
+    found = await repository.read_vehicle(reader, org_id=organisation_of(caller), vehicle_id=vehicle_id)
     if found is None:
         raise NotFound
     return found
