@@ -9,7 +9,7 @@ COMMANDS = {
     "reset": "lotpro_localcloud.reset",
     "migration": "lotpro_localcloud.migration",
     "dlq": "lotpro_localcloud.dlq",
-    "seed": "lotpro_localcloud.seed",
+    "seed": "lotpro_localcloud.seed.planting",
     "provision": "lotpro_localcloud.provision",
     "postgres": "lotpro_localcloud.postgres",
     "servicebus": "lotpro_localcloud.servicebus.server",
