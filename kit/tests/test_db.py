@@ -5,19 +5,18 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, func, select, text
 
 from kit.tests.conftest import Sample
 from kit.tests.sample.app import NOTES
 from lotpro_kit.caller import ANONYMOUS, Caller, system
-from lotpro_kit.db import Query, Reader
+from lotpro_kit.db import Query
 
 BY_TITLE = Query(select(NOTES.c.id, NOTES.c.title).where(NOTES.c.title == bindparam("title")))
 
 
 async def titles(sample: Sample, caller: Caller, title: str) -> list[str]:
-    async with sample.runtime.database.read(caller) as reader:
-        return [row["title"] for row in await reader.all(BY_TITLE, title=title)]
+    return [row["title"] for row in await sample.runtime.database.reader(caller).all(BY_TITLE, title=title)]
 
 
 @pytest.fixture
@@ -37,28 +36,27 @@ async def test_only_the_callers_rows_are_read_also_when_callers_share_connection
     assert found == [[note], [note], [], [], []] * 10
 
 
-async def test_a_short_read_changes_nothing_and_a_failed_one_leaves_no_context(sample: Sample, note: str) -> None:
+async def test_a_read_leaves_no_context_behind_also_when_it_fails(sample: Sample, note: str) -> None:
     database = sample.runtime.database
+    failing = Query(select(1 / (func.length(NOTES.c.title) - bindparam("length"))))
     for _ in range(12):
-        with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
-            async with database.read(system(sample.org_id)) as reader:
-                await _delete_all(reader)
-    async with database.engine.connect() as connection:
-        assert (await connection.execute(text("SELECT current_setting('lotpro.org_id', true)"))).scalar() in (None, "")
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await database.reader(system(sample.org_id)).all(failing, length=len(note))
+    for _ in range(12):
+        async with database.engine.connect() as connection:
+            left = await connection.execute(text("SELECT current_setting('lotpro.org_id', true)"))
+            assert left.scalar() in (None, "")
+            assert (await connection.execute(text("SELECT count(*) FROM notes"))).scalar() == 0
     assert await titles(sample, system(sample.org_id), note) == [note]
 
 
-async def _delete_all(reader: Reader) -> None:
-    deletion = Query(select(NOTES.c.id))
-    deletion.sql = "DELETE FROM notes"
-    await reader.all(deletion)
-
-
-async def test_a_quote_in_a_scope_ends_no_text(sample: Sample) -> None:
-    scope = "'); DROP TABLE notes; SELECT ('"
-    shown = Query(select(NOTES.c.id))
-    shown.sql = "SELECT current_setting('lotpro.scope') AS scope"
-    async with sample.runtime.database.read(system(scope=scope)) as reader:
-        row = await reader.one_or_none(shown)
-    assert row is not None
-    assert row["scope"] == scope
+async def test_the_first_row_comes_in_the_order_asked_for(sample: Sample) -> None:
+    async with sample.client("manager") as client:
+        for title in ("b", "c", "a"):
+            await client.post("/api/sample/v1/notes", json={"store_id": str(sample.store_id), "title": title})
+    by_title = select(NOTES.c.title).order_by(NOTES.c.title.desc())
+    reader = sample.runtime.database.reader(system(sample.org_id))
+    assert [row["title"] for row in await reader.all(Query(by_title))] == ["c", "b", "a"]
+    first = await reader.one_or_none(Query(by_title.limit(1)))
+    assert first is not None
+    assert first["title"] == "c"

@@ -62,8 +62,7 @@ def router(database: Database, cursors: Cursors, ports: Ports) -> APIRouter:
     async def view_vehicle(vehicle_id: str, caller: Viewing) -> Response:
         """See one vehicle; its ETag is what a change must send as If-Match."""
         wanted = api.path_id(vehicle_id)
-        async with database.read(caller) as reader:
-            found = await service.view_vehicle(reader=reader, caller=caller, vehicle_id=wanted)
+        found = await service.view_vehicle(reader=database.reader(caller), caller=caller, vehicle_id=wanted)
         return api.answer(200, schemas.vehicle(found, caller), api.etag(found.version))
 
     @routes.get(
