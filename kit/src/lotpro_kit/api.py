@@ -96,8 +96,27 @@ async def anonymous(request: Request) -> Caller:
     return replace(ANONYMOUS, origin=_origin(request), request_id=request.scope.get("lotpro.request_id", ""))
 
 
+class FactorRequired(errors.Forbidden):
+    """The token was given for enrolling a second factor and opens nothing else."""
+
+    code = "auth.factor_required"
+    message = "Set up a second factor first, then sign in."
+
+
+#: `aal` of a token that opens nothing but the enrolment of a second factor: MFA is mandatory.
+ENROLLING = "enrol"
+
+
 async def authenticated(request: Request) -> Caller:
-    """The signed-in caller, from the bearer token or else the access cookie; raises Unauthenticated."""
+    """The caller, signed in with all factors; raises Unauthenticated, or FactorRequired for an enrolment token."""
+    caller = await enrolling(request)
+    if caller.aal == ENROLLING:
+        raise FactorRequired
+    return caller
+
+
+async def enrolling(request: Request) -> Caller:
+    """The caller by the bearer token or else the access cookie, also one who has no second factor yet."""
     header = request.headers.get("authorization", "")
     scheme, _, token = header.partition(" ")
     if header and scheme.lower() != "bearer":
@@ -107,6 +126,13 @@ async def authenticated(request: Request) -> Caller:
         raise errors.Unauthenticated
     caller = await door(request).user_tokens.verify(token.strip())
     return replace(caller, origin=_origin(request), request_id=request.scope.get("lotpro.request_id", ""))
+
+
+def user_id(caller: Caller) -> UUID:
+    """The signed-in person's id; raises Unauthenticated for anybody else."""
+    if caller.user_id is None:
+        raise errors.Unauthenticated
+    return caller.user_id
 
 
 def requires(permission: str) -> Callable[[Request], Awaitable[Caller]]:
@@ -412,7 +438,7 @@ def _openapi(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
             continue
         calls = [dependency.call for dependency in route.dependant.dependencies]
         permission = next((found for call in calls if (found := getattr(call, "permission", None))), None)
-        signed_in = permission is not None or authenticated in calls
+        signed_in = permission is not None or authenticated in calls or enrolling in calls
         for method in route.methods or ():
             operation = schema["paths"][route.path_format][method.lower()]
             operation["security"] = [{"bearer": []}, {"cookie": []}] if signed_in else []
@@ -510,6 +536,7 @@ def path_id(value: str) -> UUID:
 
 
 Signed = Annotated[Caller, Depends(authenticated)]
+Enrolling = Annotated[Caller, Depends(enrolling)]
 Anyone = Annotated[Caller, Depends(anonymous)]
 Idempotent = Annotated[Once, Depends(once)]
 ExpectedVersion = Annotated[int, Depends(if_match)]

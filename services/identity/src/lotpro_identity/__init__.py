@@ -1,0 +1,1 @@
+"""Accounts, organisations, mandatory MFA, sessions and roles."""

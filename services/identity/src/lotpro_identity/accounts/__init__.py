@@ -1,0 +1,1 @@
+"""People: who they are, how they confirm their address, their password."""

@@ -1,0 +1,84 @@
+"""The HTTP door to accounts."""
+
+from fastapi import APIRouter, Response
+
+from lotpro_identity.accounts import service
+from lotpro_identity.accounts.attempts import TooManyAttempts
+from lotpro_identity.accounts.domain import EmailInvalid, PasswordTooWeak, PhoneInvalid, check_password
+from lotpro_identity.accounts.passwords import Busy
+from lotpro_identity.accounts.repository import Account
+from lotpro_identity.accounts.schemas import Accepted, ConfirmEmail, Profile, ProfileChange, ResendCode, SignUp
+from lotpro_identity.challenges.domain import CodeInvalid
+from lotpro_identity.db import as_authenticator
+from lotpro_identity.organisations.domain import TimeZoneUnknown
+from lotpro_identity.ports import Ports
+from lotpro_identity.sessions.schemas import Enrolment
+from lotpro_identity.sessions.tokens import enrolment_token
+from lotpro_kit import api, errors
+from lotpro_kit.db import Database
+
+
+def router(database: Database, ports: Ports) -> APIRouter:
+    """Routes of accounts."""
+    routes = APIRouter(prefix="/api/identity/v1", tags=["accounts"])
+
+    @routes.post(
+        "/accounts",
+        status_code=202,
+        responses=api.problems(EmailInvalid, PhoneInvalid, PasswordTooWeak, TimeZoneUnknown, TooManyAttempts, Busy),
+    )
+    async def sign_up(body: SignUp, caller: api.Anyone) -> Accepted:
+        """Open an account with its organisation and first store; a code comes by e-mail."""
+        password = body.password.get_secret_value()
+        check_password(password, known=(body.name, body.email, body.organisation.name, body.store.name))
+        hashed = await ports.passwords.hash(password)
+        async with database.begin(as_authenticator(caller)) as session:
+            await service.sign_up(
+                session, caller, ports, name=body.name, email=body.email, password_hash=hashed, phone=body.phone,
+                organisation=body.organisation.name, store=body.store.name, time_zone=body.store.time_zone,
+            )
+        return Accepted()
+
+    @routes.post("/accounts:confirm-email", responses=api.problems(CodeInvalid, EmailInvalid, TooManyAttempts))
+    async def confirm_email(body: ConfirmEmail, caller: api.Anyone) -> Enrolment:
+        """Confirm the address with the code from the e-mail; the token answered only enrols a second factor."""
+        async with database.begin(as_authenticator(caller)) as session:
+            account = await service.confirm_email(session, caller, ports, email=body.email, code=body.code)
+        return Enrolment(**enrolment_token(ports, service.refuse_code(account).id))
+
+    @routes.post("/codes:resend", status_code=202, responses=api.problems(EmailInvalid, TooManyAttempts))
+    async def resend_code(body: ResendCode, caller: api.Anyone) -> Accepted:
+        """Send the confirmation code again, as a new one; the old one ends."""
+        async with database.begin(as_authenticator(caller)) as session:
+            await service.resend_code(session, caller, ports, email=body.email)
+        return Accepted()
+
+    @routes.get("/accounts/me", responses=api.problems(errors.Unauthenticated))
+    async def get_own_account(caller: api.Signed, response: Response) -> Profile:
+        """One's own account."""
+        async with database.begin(caller) as session:
+            account, phone = await service.get_own(session, ports, api.user_id(caller))
+        response.headers.update(api.etag(account.version))
+        return _profile(account, phone)
+
+    @routes.patch(
+        "/accounts/me",
+        responses=api.problems(errors.PreconditionFailed, errors.PreconditionRequired, PhoneInvalid),
+    )
+    async def update_own_account(
+        body: ProfileChange, caller: api.Signed, expected: api.ExpectedVersion, response: Response
+    ) -> Profile:
+        """Correct one's own name, phone or language."""
+        async with database.begin(caller) as session:
+            account, phone = await service.update_own(
+                session, caller, ports, account_id=api.user_id(caller), expected=expected,
+                changes=body.model_dump(exclude_unset=True),
+            )
+        response.headers.update(api.etag(account.version))
+        return _profile(account, phone)
+
+    return routes
+
+
+def _profile(account: Account, phone: str | None) -> Profile:
+    return Profile(id=account.id, name=account.name, email=account.email, phone=phone, locale=account.locale)

@@ -1,0 +1,75 @@
+"""What an e-mail address, a phone number and a password must be; pure."""
+
+import unicodedata
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from zxcvbn import zxcvbn
+
+from lotpro_kit import errors
+from lotpro_kit.errors import FieldError
+
+#: The policy: "Strong password requirements (12+ characters)". 128 is accepted, NIST SP 800-63B-4 asks for 64.
+PASSWORD_MIN, PASSWORD_MAX = 12, 128
+#: zxcvbn's time grows with the square of the length; what lies behind this does not make a password weaker.
+SCORED = 72
+#: zxcvbn's scale is 0..4; below 2 a password falls to 10^6 guesses.
+WEAKEST_SCORE = 2
+
+
+class EmailInvalid(errors.Invalid):
+    """The text is no e-mail address."""
+
+    code = "identity.email_invalid"
+    message = "This is not an e-mail address."
+
+
+class PhoneInvalid(errors.Invalid):
+    """The text is no phone number."""
+
+    code = "identity.phone_invalid"
+    message = "This is not a phone number with its country code, such as +13035550123."
+
+
+class PasswordTooWeak(errors.Invalid):
+    """The password is too short, too common or made of what is known about the person."""
+
+    code = "identity.password_too_weak"
+    message = "Use at least 12 characters that are not a common password, your name or your address."
+
+
+def normalised_email(text: str) -> str:
+    """The address as it is compared: NFC, lower case; raises EmailInvalid."""
+    try:
+        return validate_email(text, check_deliverability=False).normalized.lower()
+    except EmailNotValidError as error:
+        raise EmailInvalid(errors=(FieldError("/body/email", EmailInvalid.code, EmailInvalid.message),)) from error
+
+
+def normalised_phone(text: str) -> str:
+    """The number in E.164; raises PhoneInvalid."""
+    try:
+        number = phonenumbers.parse(text, None)
+    except phonenumbers.NumberParseException as error:
+        raise PhoneInvalid(errors=(FieldError("/body/phone", PhoneInvalid.code, PhoneInvalid.message),)) from error
+    if not phonenumbers.is_possible_number(number):
+        raise PhoneInvalid(errors=(FieldError("/body/phone", PhoneInvalid.code, PhoneInvalid.message),))
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def normalised_password(text: str) -> str:
+    """NFKC, so that the same password typed on another keyboard is the same (NIST SP 800-63B-4, 3.1.1.2)."""
+    return unicodedata.normalize("NFKC", text)
+
+
+def check_password(text: str, *, known: tuple[str, ...]) -> None:
+    """Refuse a password that is short or easily guessed; `known` is what a guesser knows of the person."""
+    password = normalised_password(text)
+    refused = PasswordTooWeak(
+        errors=(FieldError("/body/password", PasswordTooWeak.code, PasswordTooWeak.message),)
+    )
+    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
+        raise refused
+    words = [part for entry in (*known, "lotpro") for part in (entry, *entry.replace("@", " ").split()) if part]
+    if int(zxcvbn(password[:SCORED], user_inputs=words)["score"]) < WEAKEST_SCORE:
+        raise refused

@@ -1,0 +1,28 @@
+"""Tables of accounts and of guesses against them."""
+
+from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, String, Table, Uuid, func
+
+from lotpro_identity.db import METADATA
+
+ACCOUNTS = Table(
+    "accounts",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("email", String(254), nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
+    Column("phone", LargeBinary),
+    Column("locale", String(35), nullable=False, server_default="en-US"),
+    Column("password_hash", String(255), nullable=False),
+    Column("email_confirmed_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+)
+
+#: How often something was tried in a window; the key is a digest, so the table names nobody.
+ATTEMPTS = Table(
+    "attempts",
+    METADATA,
+    Column("key", LargeBinary, primary_key=True),
+    Column("window_started_at", DateTime(timezone=True), nullable=False),
+    Column("count", Integer, nullable=False),
+)

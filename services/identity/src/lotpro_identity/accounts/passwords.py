@@ -1,0 +1,73 @@
+"""Hashing passwords: Argon2id in a bounded pool, so that sign-ins cannot take all memory or block the event loop."""
+
+import asyncio
+import base64
+import hmac
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from lotpro_identity.accounts.domain import normalised_password
+from lotpro_kit import errors
+
+Answer = TypeVar("Answer")
+
+
+class Busy(errors.RateLimited):
+    """More people sign in at this moment than can be checked."""
+
+    code = "identity.busy"
+    message = "Many people are signing in right now. Try again in a moment."
+
+
+class Passwords:
+    """Argon2id, 19 MiB, t=2, p=1 (OWASP ASVS 5.0, 11.4.2), over the HMAC of the password under the pepper."""
+
+    def __init__(self, pepper: Callable[[], str], *, threads: int, queue: int) -> None:
+        self._source, self._queue = pepper, queue
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+        self._waiting = 0
+
+    @cached_property
+    def _pepper(self) -> bytes:
+        return base64.b64decode(self._source())
+
+    @cached_property
+    def dummy(self) -> str:
+        """A hash no password has: checked for unknown accounts, so that they take as long as known ones."""
+        return self._hasher.hash("\x00")
+
+    async def hash(self, password: str) -> str:
+        """A new hash; raises Busy."""
+        return await self._in_pool(lambda: self._hasher.hash(self._mixed(password)))
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        """Whether a password has this hash; without a hash it is as slow and False. Raises Busy."""
+        return await self._in_pool(lambda: self._matches(password, hashed))
+
+    def is_outdated(self, hashed: str) -> bool:
+        """Whether the hash was made with other parameters than today's."""
+        return self._hasher.check_needs_rehash(hashed)
+
+    def _matches(self, password: str, hashed: str | None) -> bool:
+        try:
+            return self._hasher.verify(hashed or self.dummy, self._mixed(password)) and hashed is not None
+        except (VerificationError, InvalidHashError):
+            return False
+
+    def _mixed(self, password: str) -> str:
+        return hmac.digest(self._pepper, normalised_password(password).encode(), "sha256").hex()
+
+    async def _in_pool(self, work: Callable[[], Answer]) -> Answer:
+        if self._waiting >= self._queue:
+            raise Busy
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._waiting -= 1

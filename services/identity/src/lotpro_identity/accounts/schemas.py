@@ -1,0 +1,74 @@
+"""HTTP shapes of accounts."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, SecretStr
+
+from lotpro_kit.api import Answer, Body
+
+Email = Annotated[str, Field(min_length=3, max_length=254, examples=["owner@prairie-motors.com"])]
+Password = Annotated[SecretStr, Field(max_length=1024, examples=["seven-quiet-lots-at-dawn"])]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Code = Annotated[str, Field(pattern=r"^\d{6}$", examples=["493021"])]
+
+
+class NewOrganisation(Body):
+    """The organisation that signs up."""
+
+    name: Name = Field(examples=["Prairie Motor Group"])
+
+
+class NewStore(Body):
+    """A store; its time zone is an IANA name."""
+
+    name: Name = Field(examples=["Prairie Motors Lincoln"])
+    time_zone: str = Field(max_length=64, examples=["America/Chicago"])
+
+
+class SignUp(Body):
+    """A person who opens an organisation with its first store."""
+
+    name: Name = Field(examples=["Dana Whitfield"])
+    email: Email
+    password: Password
+    phone: str | None = Field(default=None, max_length=32, examples=["+14025550142"])
+    organisation: NewOrganisation
+    store: NewStore
+
+
+class Accepted(Answer):
+    """What everybody is answered, whether the address is known or not."""
+
+    status: str = Field(default="check_your_email", examples=["check_your_email"])
+
+
+class ConfirmEmail(Body):
+    """The code from the e-mail."""
+
+    email: Email
+    code: Code
+
+
+class ResendCode(Body):
+    """Who waits for a code."""
+
+    email: Email
+
+
+class Profile(Answer):
+    """One's own account."""
+
+    id: UUID
+    name: str
+    email: str
+    phone: str | None
+    locale: str
+
+
+class ProfileChange(Body):
+    """What is to be changed; what is left out stays (RFC 7396), null clears the phone."""
+
+    name: Name | None = None
+    phone: str | None = Field(default=None, max_length=32)
+    locale: str | None = Field(default=None, pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")

@@ -1,0 +1,163 @@
+"""Use cases of accounts."""
+
+from datetime import datetime
+from uuid import UUID
+
+from lotpro.identity.v1 import events_pb2
+from lotpro_identity.accounts import attempts, repository
+from lotpro_identity.accounts.domain import normalised_email, normalised_phone
+from lotpro_identity.accounts.repository import Account
+from lotpro_identity.challenges import service as challenges
+from lotpro_identity.challenges.domain import CodeInvalid, Purpose
+from lotpro_identity.organisations import service as organisations
+from lotpro_identity.organisations.domain import check_time_zone
+from lotpro_identity.ports import Ports
+from lotpro_kit import errors, ids, outbox
+from lotpro_kit.caller import Caller
+from lotpro_kit.db import Session
+
+PHONE = "accounts.phone"
+
+
+async def sign_up(
+    session: Session,
+    caller: Caller,
+    ports: Ports,
+    *,
+    name: str,
+    email: str,
+    password_hash: str,
+    phone: str | None,
+    organisation: str,
+    store: str,
+    time_zone: str,
+) -> None:
+    """Open an account, its organisation and first store, and send a code; a known address changes nothing.
+
+    An address that signed up before and never confirmed gets a new code. Nothing tells the caller which it was.
+    """
+    now = ports.clock()
+    address = normalised_email(email)
+    check_time_zone(time_zone)
+    number = normalised_phone(phone) if phone else None
+    await attempts.reserve(session, "sign_up", account=address, ip=caller.origin.ip, now=now)
+    known = await repository.by_email(session, address)
+    if known is not None:
+        if known.email_confirmed_at is None:
+            await challenges.open_challenge(
+                session, purpose=Purpose.CONFIRM_EMAIL, account_id=known.id, org_id=None, now=now
+            )
+        return
+    account = await add_account(
+        session, ports, name=name, email=address, password_hash=password_hash, phone=number, confirmed_at=None
+    )
+    org_id = await organisations.create_organisation(
+        session, ports, caller, owner_id=account.id, name=organisation, store=store, time_zone=time_zone
+    )
+    await outbox.put(session, events_pb2.AccountSignedUp(user_id=str(account.id)))
+    await ports.security_log.record(
+        session, caller, "identity:account:sign_up", at=now, actor_id=account.id, org_id=org_id,
+        subject=("user", account.id),
+    )
+    await challenges.open_challenge(
+        session, purpose=Purpose.CONFIRM_EMAIL, account_id=account.id, org_id=org_id, now=now
+    )
+
+
+async def add_account(
+    session: Session,
+    ports: Ports,
+    *,
+    name: str,
+    email: str,
+    password_hash: str,
+    phone: str | None,
+    confirmed_at: datetime | None,
+) -> Account:
+    """Store a new account; the phone number is encrypted under the person's own key."""
+    account_id = ids.new()
+    key = await ports.keyring.for_subject(session, account_id)
+    account = Account(
+        id=account_id, email=email, name=name, phone=key.encrypt(phone, context=PHONE) if phone else None,
+        locale="en-US", password_hash=password_hash, email_confirmed_at=confirmed_at, created_at=ports.clock(),
+        version=1,
+    )
+    await repository.add(session, account)
+    return account
+
+
+async def confirm_email(session: Session, caller: Caller, ports: Ports, *, email: str, code: str) -> Account | None:
+    """The account whose address the code confirms, or None; commit in both cases, for the try counts."""
+    now = ports.clock()
+    address = normalised_email(email)
+    await attempts.reserve(session, "code", account=address, ip=caller.origin.ip, now=now)
+    account = await repository.by_email(session, address)
+    if account is None:
+        return None
+    right = await challenges.answer_code(
+        session, account_id=account.id, purpose=Purpose.CONFIRM_EMAIL, code=code, codes=ports.codes, now=now
+    )
+    org_id = await organisations.home_of(session, account.id)
+    await ports.security_log.record(
+        session, caller, "identity:email:confirm", at=now, success=right, actor_id=account.id, org_id=org_id,
+        subject=("user", account.id),
+    )
+    if not right:
+        return None
+    await repository.confirm_email(session, account.id, now=now)
+    await outbox.put(session, events_pb2.EmailConfirmed(user_id=str(account.id)))
+    return account
+
+
+async def resend_code(session: Session, caller: Caller, ports: Ports, *, email: str) -> None:
+    """Send a new code to somebody who has not confirmed the address yet; for anybody else nothing happens."""
+    now = ports.clock()
+    address = normalised_email(email)
+    await attempts.reserve(session, "resend", account=address, ip=caller.origin.ip, now=now)
+    account = await repository.by_email(session, address)
+    if account is not None and account.email_confirmed_at is None:
+        await challenges.open_challenge(
+            session, purpose=Purpose.CONFIRM_EMAIL, account_id=account.id, org_id=None, now=now
+        )
+
+
+async def get_own(session: Session, ports: Ports, account_id: UUID) -> tuple[Account, str | None]:
+    """One's own account and phone number; raises NotFound."""
+    account = await repository.by_id(session, account_id)
+    if account is None:
+        raise errors.NotFound
+    return account, await phone_of(session, ports, account)
+
+
+async def phone_of(session: Session, ports: Ports, account: Account) -> str | None:
+    """An account's phone number."""
+    if account.phone is None:
+        return None
+    key = await ports.keyring.existing(session, account.id)
+    return key.decrypt(account.phone, context=PHONE)
+
+
+async def update_own(
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, expected: int, changes: dict[str, str | None]
+) -> tuple[Account, str | None]:
+    """Change one's own profile; raises PreconditionFailed when it was changed meanwhile, Invalid for a bad phone."""
+    values: dict[str, object] = {name: changes[name] for name in ("name", "locale") if changes.get(name) is not None}
+    if "phone" in changes:
+        phone = changes["phone"]
+        key = await ports.keyring.for_subject(session, account_id)
+        values["phone"] = key.encrypt(normalised_phone(phone), context=PHONE) if phone else None
+    account = await repository.change(session, account_id, expected=expected, values=values)
+    if account is None:
+        raise errors.PreconditionFailed
+    await ports.security_log.record(
+        session, caller, "identity:account:update", at=ports.clock(), subject=("user", account_id),
+        changed=tuple(sorted(values)),
+    )
+    return account, await phone_of(session, ports, account)
+
+
+def refuse_code(account: Account | None) -> Account:
+    """The account, or CodeInvalid where there is none."""
+    if account is None:
+        raise CodeInvalid
+    return account

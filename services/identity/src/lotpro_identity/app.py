@@ -1,0 +1,71 @@
+"""Identity, wired: the only place where its parts meet."""
+
+from lotpro.identity.v1 import identity_pb2, identity_pb2_grpc
+from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
+from lotpro_identity import jobs
+from lotpro_identity.accounts import api as accounts_api
+from lotpro_identity.accounts.passwords import Passwords
+from lotpro_identity.challenges.domain import Codes
+from lotpro_identity.db import METADATA, ROOM
+from lotpro_identity.factors import api as factors_api
+from lotpro_identity.keys import api as keys_api
+from lotpro_identity.keys.domain import Signer
+from lotpro_identity.organisations import api as organisations_api
+from lotpro_identity.organisations.rpc import IdentityRpc
+from lotpro_identity.participant.rpc import ParticipantRpc
+from lotpro_identity.ports import Ports
+from lotpro_identity.sessions import api as sessions_api
+from lotpro_identity.settings import Settings
+from lotpro_kit import rpc, service
+
+
+def wire(runtime: service.Runtime[Settings]) -> service.Parts:
+    """Identity's doors on a runtime."""
+    database, settings = runtime.database, runtime.settings
+    ports = Ports(
+        signer=Signer(lambda: settings.signing_key.get_secret_value()),
+        codes=Codes(lambda: settings.code_key.get_secret_value()),
+        passwords=_passwords(settings),
+        keyring=runtime.keyring,
+        security_log=runtime.security_log,
+        clock=runtime.clock,
+    )
+    return service.Parts(
+        routers=[
+            accounts_api.router(database, ports),
+            sessions_api.router(database, ports),
+            factors_api.router(database, ports),
+            organisations_api.router(database, ports),
+            keys_api.router(ports),
+        ],
+        servicers=[
+            rpc.Servicer(
+                identity_pb2.DESCRIPTOR,
+                identity_pb2_grpc.add_IdentityServiceServicer_to_server,
+                IdentityRpc(database, ports),
+            ),
+            rpc.Servicer(
+                participant_pb2.DESCRIPTOR,
+                participant_pb2_grpc.add_PrivacyParticipantServiceServicer_to_server,
+                ParticipantRpc(database, ports),
+            ),
+        ],
+        jobs=[service.housekeeping(database), jobs.expire_challenges(database)],
+    )
+
+
+def _passwords(settings: Settings) -> Passwords:
+    return Passwords(
+        lambda: settings.pepper.get_secret_value(), threads=settings.hash_threads, queue=settings.hash_queue
+    )
+
+
+SERVICE: service.Service[Settings] = service.Service(
+    name="identity",
+    title="Identity",
+    description="Accounts, organisations, mandatory multi-factor authentication, sessions and roles.",
+    settings=Settings,
+    metadata=METADATA,
+    migrations=ROOM / "migrations",
+    wire=wire,
+)

@@ -1,0 +1,1 @@
+"""One-time codes and invitation tokens, derived and never stored."""

@@ -1,0 +1,100 @@
+"""Opening and answering challenges."""
+
+import hmac
+import secrets
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+
+from lotpro.identity.v1 import events_pb2
+from lotpro_identity.challenges.domain import TRIES, ChallengeOver, CodeInvalid, Codes, Purpose, is_open, lifetime
+from lotpro_identity.challenges.models import CHALLENGES
+from lotpro_kit import errors, ids, outbox
+from lotpro_kit.db import Session
+
+
+async def open_challenge(
+    session: Session, *, purpose: Purpose, account_id: UUID | None, org_id: UUID | None, now: datetime
+) -> UUID:
+    """Open a challenge, replace the account's older ones of the same purpose, and ask for it to be sent."""
+    if account_id is not None:
+        await session.execute(
+            update(CHALLENGES)
+            .where(
+                CHALLENGES.c.account_id == account_id, CHALLENGES.c.purpose == purpose,
+                CHALLENGES.c.used_at.is_(None), CHALLENGES.c.replaced_at.is_(None),
+            )
+            .values(replaced_at=now)
+        )
+    challenge_id = ids.new()
+    await session.execute(
+        insert(CHALLENGES).values(
+            id=challenge_id, purpose=purpose, account_id=account_id, org_id=org_id, salt=secrets.token_bytes(16),
+            created_at=now, expires_at=now + lifetime(purpose), tries=0,
+        )
+    )
+    await outbox.put(
+        session,
+        events_pb2.CodeRequested(
+            challenge_id=str(challenge_id), user_id=str(account_id or ""), org_id=str(org_id or "")
+        ),
+    )
+    return challenge_id
+
+
+async def answer_code(
+    session: Session, *, account_id: UUID, purpose: Purpose, code: str, codes: Codes, now: datetime
+) -> bool:
+    """Judge a code for the account's newest challenge and use the challenge up when it is right.
+
+    The try is counted first; the fifth wrong one ends the challenge. The caller commits either way.
+    """
+    found = await session.execute(
+        select(CHALLENGES)
+        .where(CHALLENGES.c.account_id == account_id, CHALLENGES.c.purpose == purpose)
+        .order_by(CHALLENGES.c.id.desc())
+        .limit(1)
+        .with_for_update()
+    )
+    row = found.one_or_none()
+    if row is None or not _open(row, now) or row.tries >= TRIES:
+        return False
+    right = hmac.compare_digest(codes.code(row.id, row.salt), code)
+    await session.execute(
+        update(CHALLENGES)
+        .where(CHALLENGES.c.id == row.id)
+        .values(tries=row.tries + 1, used_at=now if right else None)
+    )
+    return right
+
+
+async def answer_token(session: Session, *, challenge_id: UUID, token: str, codes: Codes, now: datetime) -> None:
+    """Use up the challenge that a token was derived from; raises CodeInvalid."""
+    found = await session.execute(select(CHALLENGES).where(CHALLENGES.c.id == challenge_id).with_for_update())
+    row = found.one_or_none()
+    if row is None or not _open(row, now) or not hmac.compare_digest(codes.token(row.id, row.salt), token):
+        raise CodeInvalid
+    await session.execute(update(CHALLENGES).where(CHALLENGES.c.id == row.id).values(used_at=now))
+
+
+async def reveal(session: Session, *, challenge_id: UUID, codes: Codes, now: datetime) -> tuple[Any, str]:
+    """A challenge's row and its code or token, for sending; raises NotFound and ChallengeOver."""
+    row = (await session.execute(select(CHALLENGES).where(CHALLENGES.c.id == challenge_id))).one_or_none()
+    if row is None:
+        raise errors.NotFound
+    if not _open(row, now):
+        raise ChallengeOver
+    derive = codes.token if row.purpose == Purpose.INVITATION else codes.code
+    return row, derive(row.id, row.salt)
+
+
+async def forget(session: Session, *, before: datetime) -> int:
+    """Drop challenges that ended before a moment; answers how many."""
+    dropped = await session.execute(CHALLENGES.delete().where(CHALLENGES.c.expires_at < before))
+    return int(getattr(dropped, "rowcount", 0))
+
+
+def _open(row: Any, now: datetime) -> bool:
+    return is_open(used_at=row.used_at, replaced_at=row.replaced_at, expires_at=row.expires_at, now=now)

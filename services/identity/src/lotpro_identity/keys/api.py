@@ -1,0 +1,23 @@
+"""The HTTP door to the public keys."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from lotpro_identity.ports import Ports
+
+#: The gateway and the services ask again after this many seconds; a new key is published that much before it signs.
+CACHE_SECONDS = 60
+
+
+def router(ports: Ports) -> APIRouter:
+    """Routes of the keys."""
+    routes = APIRouter(prefix="/api/identity/v1", tags=["keys"])
+
+    @routes.get("/jwks.json")
+    async def list_keys(response: Response) -> dict[str, Any]:
+        """The public keys that access tokens are verified with (RFC 7517)."""
+        response.headers["Cache-Control"] = f"public, max-age={CACHE_SECONDS}"
+        return ports.signer.jwks
+
+    return routes

@@ -1,0 +1,1 @@
+"""Organisations, their stores, members and invitations."""

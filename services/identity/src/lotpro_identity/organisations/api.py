@@ -1,0 +1,123 @@
+"""The HTTP door to organisations, stores, members and invitations."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from lotpro_identity.accounts import repository as accounts_repository
+from lotpro_identity.accounts import service as accounts
+from lotpro_identity.accounts.attempts import TooManyAttempts, reserve
+from lotpro_identity.accounts.domain import EmailInvalid, PasswordTooWeak, check_password
+from lotpro_identity.accounts.passwords import Busy
+from lotpro_identity.accounts.schemas import NewStore
+from lotpro_identity.challenges.domain import CodeInvalid, challenge_of
+from lotpro_identity.db import as_authenticator
+from lotpro_identity.organisations import repository, service
+from lotpro_identity.organisations.domain import MayNotGrant, RoleNeedsStore, TimeZoneUnknown
+from lotpro_identity.organisations.schemas import (
+    AcceptInvitation,
+    InvitationAnswer,
+    Invite,
+    MemberAnswer,
+    MemberRole,
+    Members,
+    OrganisationAnswer,
+    StoreAnswer,
+)
+from lotpro_identity.ports import Ports
+from lotpro_identity.sessions.schemas import Enrolment
+from lotpro_identity.sessions.tokens import enrolment_token
+from lotpro_kit import api, errors
+from lotpro_kit.caller import Caller
+from lotpro_kit.db import Database
+
+MayOpen = Annotated[Caller, Depends(api.requires("identity:store:open"))]
+MayInvite = Annotated[Caller, Depends(api.requires("identity:member:invite"))]
+MayList = Annotated[Caller, Depends(api.requires("identity:member:list"))]
+
+
+def router(database: Database, ports: Ports) -> APIRouter:
+    """Routes of organisations."""
+    routes = APIRouter(prefix="/api/identity/v1", tags=["organisations"])
+
+    @routes.get("/organisations/current", responses=api.problems(errors.NotFound))
+    async def get_current_organisation(caller: api.Signed) -> OrganisationAnswer:
+        """The organisation one is signed in to, and its stores."""
+        async with database.begin(caller) as session:
+            organisation, stores = await service.current(session, caller)
+        return OrganisationAnswer(
+            id=organisation.id, name=organisation.name,
+            stores=[StoreAnswer(id=store.id, name=store.name, time_zone=store.time_zone) for store in stores],
+        )
+
+    @routes.post("/stores", status_code=201, responses=api.problems(TimeZoneUnknown, errors.Forbidden))
+    async def open_store(body: NewStore, caller: MayOpen, once: api.Idempotent) -> Response:
+        """Open another store."""
+
+        async def make() -> api.Made:
+            store_id = await service.open_store(session, caller, ports, name=body.name, time_zone=body.time_zone)
+            return 201, StoreAnswer(id=store_id, name=body.name, time_zone=body.time_zone), api.etag(1)
+
+        async with database.begin(caller) as session:
+            return await once.answer(session, caller, make)
+
+    @routes.get("/members", responses=api.problems(errors.Forbidden))
+    async def list_members(caller: MayList) -> Members:
+        """The people of the organisation, in the stores where one may see them."""
+        async with database.begin(caller) as session:
+            rows = await service.list_members(session, caller)
+        people: dict[str, MemberAnswer] = {}
+        for row in rows:
+            role = MemberRole(role=row.role, store_id=row.store_id)
+            known = people.get(str(row.account_id))
+            roles = [*known.roles, role] if known else [role]
+            people[str(row.account_id)] = MemberAnswer(
+                user_id=row.account_id, name=row.name, email=row.email, roles=roles
+            )
+        return Members(items=list(people.values()))
+
+    @routes.post(
+        "/invitations",
+        status_code=201,
+        responses=api.problems(EmailInvalid, RoleNeedsStore, MayNotGrant, errors.NotFound),
+    )
+    async def invite_member(body: Invite, caller: MayInvite, once: api.Idempotent) -> Response:
+        """Invite a person to a role; the e-mail holds a token for one use within a week."""
+
+        async def make() -> api.Made:
+            invitation_id = await service.invite_member(
+                session, caller, ports, email=body.email, role=body.role, store_id=body.store_id
+            )
+            return 201, InvitationAnswer(id=invitation_id), {}
+
+        async with database.begin(caller) as session:
+            return await once.answer(session, caller, make)
+
+    @routes.post("/invitations:accept", responses=api.problems(CodeInvalid, PasswordTooWeak, TooManyAttempts, Busy))
+    async def accept_invitation(body: AcceptInvitation, caller: api.Anyone) -> Enrolment:
+        """Join an organisation; the token answered only enrols a second factor."""
+        challenge_id = challenge_of(body.token)
+        password = body.password.get_secret_value()
+        async with database.begin(as_authenticator(caller)) as session:
+            await reserve(session, "invitation", account=str(challenge_id), ip=caller.origin.ip, now=ports.clock())
+            invitation = await repository.invitation_of(session, challenge_id)
+            known = await accounts_repository.by_email(session, invitation.email) if invitation else None
+        if invitation is None:
+            raise CodeInvalid
+        if known is not None:
+            if not await ports.passwords.verify(password, known.password_hash):
+                raise CodeInvalid
+            hashed = known.password_hash
+        else:
+            check_password(password, known=(body.name, invitation.email))
+            hashed = await ports.passwords.hash(password)
+        async with database.begin(as_authenticator(caller)) as session:
+            invitation = await service.invitation_for(session, ports, challenge_id=challenge_id, token=body.token)
+            account = known or await accounts.add_account(
+                session, ports, name=body.name, email=invitation.email, password_hash=hashed, phone=None,
+                confirmed_at=ports.clock(),
+            )
+            await service.join(session, caller, ports, invitation=invitation, account_id=account.id)
+        return Enrolment(**enrolment_token(ports, account.id))
+
+    return routes

@@ -1,0 +1,110 @@
+"""The gRPC door: what identity tells the other services."""
+
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from lotpro.identity.v1 import identity_pb2, identity_pb2_grpc
+from lotpro_identity.accounts import repository as accounts
+from lotpro_identity.accounts import service as accounts_service
+from lotpro_identity.challenges import service as challenges
+from lotpro_identity.challenges.domain import Purpose
+from lotpro_identity.db import DIRECTORY
+from lotpro_identity.organisations import repository
+from lotpro_identity.ports import Ports
+from lotpro_kit import errors, rpc
+from lotpro_kit.caller import system
+from lotpro_kit.db import Database
+
+
+class IdentityRpc(identity_pb2_grpc.IdentityServiceServicer):
+    """IdentityService of the contract."""
+
+    def __init__(self, database: Database, ports: Ports) -> None:
+        self._database, self._ports = database, ports
+
+    async def GetContacts(  # noqa: N802 - gRPC's name
+        self, request: identity_pb2.GetContactsRequest, context: Any
+    ) -> identity_pb2.GetContactsResponse:
+        """Contact data of accounts; unknown ids are left out."""
+        wanted = {rpc.request_id(user_id) for user_id in request.user_ids}
+        async with self._database.begin(system(scope=DIRECTORY)) as session:
+            found = await accounts.by_ids(session, wanted)
+            contacts = [
+                identity_pb2.Contact(
+                    user_id=str(account.id), name=account.name, email=account.email, locale=account.locale,
+                    phone=await accounts_service.phone_of(session, self._ports, account) or "",
+                )
+                for account in found
+            ]
+        return identity_pb2.GetContactsResponse(contacts=contacts)
+
+    async def GetMembers(  # noqa: N802 - gRPC's name
+        self, request: identity_pb2.GetMembersRequest, context: Any
+    ) -> identity_pb2.GetMembersResponse:
+        """The members of an organisation, all or those with one of the roles."""
+        org_id = rpc.request_id(request.org_id)
+        async with self._database.begin(system(org_id, scope=DIRECTORY)) as session:
+            rows = await repository.members(session, org_id)
+        members: dict[str, identity_pb2.Member] = {}
+        for row in rows:
+            member = members.setdefault(str(row.account_id), identity_pb2.Member(user_id=str(row.account_id)))
+            member.roles.add(store_id=str(row.store_id or ""), role=row.role)
+        wanted = set(request.roles)
+        chosen = [m for m in members.values() if not wanted or wanted & {role.role for role in m.roles}]
+        return identity_pb2.GetMembersResponse(members=chosen)
+
+    async def GetOrganisation(  # noqa: N802 - gRPC's name
+        self, request: identity_pb2.GetOrganisationRequest, context: Any
+    ) -> identity_pb2.GetOrganisationResponse:
+        """An organisation's name and stores; NOT_FOUND."""
+        org_id = rpc.request_id(request.org_id)
+        async with self._database.begin(system(org_id, scope=DIRECTORY)) as session:
+            organisation = await repository.organisation(session, org_id)
+            if organisation is None:
+                raise errors.NotFound
+            stores = await repository.stores(session, org_id)
+        return identity_pb2.GetOrganisationResponse(
+            org_id=str(org_id),
+            name=organisation.name,
+            stores=[
+                identity_pb2.Store(store_id=str(store.id), name=store.name, time_zone=store.time_zone)
+                for store in stores
+            ],
+        )
+
+    async def RevealCode(  # noqa: N802 - gRPC's name
+        self, request: identity_pb2.RevealCodeRequest, context: Any
+    ) -> identity_pb2.RevealCodeResponse:
+        """A challenge's code and where to send it; NOT_FOUND, FAILED_PRECONDITION when it is over."""
+        challenge_id = rpc.request_id(request.challenge_id)
+        async with self._database.begin(system(scope=DIRECTORY)) as session:
+            challenge, code = await challenges.reveal(
+                session, challenge_id=challenge_id, codes=self._ports.codes, now=self._ports.clock()
+            )
+        expires = Timestamp()
+        expires.FromDatetime(challenge.expires_at)
+        answer = identity_pb2.RevealCodeResponse(
+            code=code, purpose=challenge.purpose, channel="email", expire_time=expires, locale="en-US",
+            user_id=str(challenge.account_id or ""), org_id=str(challenge.org_id or ""),
+        )
+        if challenge.purpose == Purpose.INVITATION:
+            await self._invited(answer, challenge)
+        else:
+            await self._known(answer, challenge)
+        return answer
+
+    async def _invited(self, answer: identity_pb2.RevealCodeResponse, challenge: Any) -> None:
+        async with self._database.begin(system(challenge.org_id, scope=DIRECTORY)) as session:
+            invitation = await repository.invitation_of(session, challenge.id)
+            organisation = await repository.organisation(session, challenge.org_id)
+        if invitation is None or organisation is None:
+            raise errors.NotFound
+        answer.address, answer.organisation_name = invitation.email, organisation.name
+
+    async def _known(self, answer: identity_pb2.RevealCodeResponse, challenge: Any) -> None:
+        async with self._database.begin(system(scope=DIRECTORY)) as session:
+            account = await accounts.by_id(session, challenge.account_id)
+        if account is None:
+            raise errors.NotFound
+        answer.address, answer.locale = account.email, account.locale

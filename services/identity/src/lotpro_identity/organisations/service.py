@@ -1,0 +1,144 @@
+"""Use cases of organisations: stores, members, invitations."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from lotpro.identity.v1 import events_pb2
+from lotpro_identity.accounts.domain import normalised_email
+from lotpro_identity.challenges import service as challenges
+from lotpro_identity.challenges.domain import CodeInvalid, Purpose
+from lotpro_identity.organisations import repository
+from lotpro_identity.organisations.domain import Role, check_grant, check_time_zone
+from lotpro_identity.ports import Ports
+from lotpro_kit import errors, ids, outbox
+from lotpro_kit.caller import Caller
+from lotpro_kit.db import Session
+
+
+async def create_organisation(
+    session: Session, ports: Ports, caller: Caller, *, owner_id: UUID, name: str, store: str, time_zone: str
+) -> UUID:
+    """An organisation with its owner and first store; answers its id."""
+    org_id = ids.new()
+    await repository.add_organisation(session, org_id, name)
+    await repository.add_membership(
+        session, account_id=owner_id, org_id=org_id, store_id=None, role=Role.ORG_OWNER
+    )
+    await outbox.put(
+        session, events_pb2.OrganisationCreated(org_id=str(org_id), owner_id=str(owner_id), version=1)
+    )
+    await _open(session, ports, caller, org_id=org_id, actor_id=owner_id, name=store, time_zone=time_zone)
+    return org_id
+
+
+async def open_store(session: Session, caller: Caller, ports: Ports, *, name: str, time_zone: str) -> UUID:
+    """Open a store in the caller's organisation; raises TimeZoneUnknown."""
+    check_time_zone(time_zone)
+    assert caller.org_id is not None
+    return await _open(
+        session, ports, caller, org_id=caller.org_id, actor_id=caller.user_id, name=name, time_zone=time_zone
+    )
+
+
+async def _open(
+    session: Session, ports: Ports, caller: Caller, *, org_id: UUID, actor_id: UUID | None, name: str, time_zone: str
+) -> UUID:
+    store_id = ids.new()
+    await repository.add_store(session, store_id=store_id, org_id=org_id, name=name, time_zone=time_zone)
+    await outbox.put(session, events_pb2.StoreOpened(org_id=str(org_id), store_id=str(store_id), version=1))
+    await ports.security_log.record(
+        session, caller, "identity:store:open", at=ports.clock(), subject=("store", store_id), store_id=store_id,
+        org_id=org_id, actor_id=actor_id,
+    )
+    return store_id
+
+
+async def current(session: Session, caller: Caller) -> tuple[Row[Any], Sequence[Row[Any]]]:
+    """The organisation the caller works in, and its stores; raises NotFound without one."""
+    if caller.org_id is None:
+        raise errors.NotFound
+    found = await repository.organisation(session, caller.org_id)
+    if found is None:
+        raise errors.NotFound
+    return found, await repository.stores(session, caller.org_id)
+
+
+async def home_of(session: Session, account_id: UUID) -> UUID | None:
+    """The organisation a person signs in to: the one they joined first."""
+    rows = await repository.memberships_of(session, account_id)
+    return rows[0].org_id if rows else None
+
+
+async def list_members(session: Session, caller: Caller) -> Sequence[Row[Any]]:
+    """Members of the caller's organisation, in the stores where the caller may see them."""
+    assert caller.org_id is not None
+    rows = await repository.members(session, caller.org_id)
+    return [row for row in rows if caller.stores is None or row.store_id in caller.stores]
+
+
+async def invite_member(
+    session: Session, caller: Caller, ports: Ports, *, email: str, role: Role, store_id: UUID | None
+) -> UUID:
+    """Invite an address to a role; the e-mail's token is single use and good for a week.
+
+    Raises RoleNeedsStore, MayNotGrant, and NotFound for a store that is not the caller's.
+    """
+    assert caller.org_id is not None and caller.user_id is not None  # noqa: PT018 - a permission needs both
+    check_grant(role, store_id, whole_organisation=caller.stores is None)
+    if store_id is not None:
+        known = {store.id for store in await repository.stores(session, caller.org_id)}
+        if store_id not in known or (caller.stores is not None and store_id not in caller.stores):
+            raise errors.NotFound
+    now = ports.clock()
+    challenge_id = await challenges.open_challenge(
+        session, purpose=Purpose.INVITATION, account_id=None, org_id=caller.org_id, now=now
+    )
+    invitation_id = ids.new()
+    await repository.add_invitation(
+        session, invitation_id=invitation_id, org_id=caller.org_id, store_id=store_id, role=role,
+        email=normalised_email(email), challenge_id=challenge_id, invited_by=caller.user_id,
+    )
+    await outbox.put(
+        session,
+        events_pb2.MemberInvited(
+            org_id=str(caller.org_id), invitation_id=str(invitation_id), invited_by=str(caller.user_id)
+        ),
+    )
+    await ports.security_log.record(
+        session, caller, "identity:member:invite", at=now, subject=("invitation", invitation_id), store_id=store_id
+    )
+    return invitation_id
+
+
+async def invitation_for(session: Session, ports: Ports, *, challenge_id: UUID, token: str) -> Row[Any]:
+    """Use up an invitation's token; raises CodeInvalid."""
+    await challenges.answer_token(
+        session, challenge_id=challenge_id, token=token, codes=ports.codes, now=ports.clock()
+    )
+    invitation = await repository.invitation_of(session, challenge_id)
+    if invitation is None:
+        raise CodeInvalid
+    return invitation
+
+
+async def join(session: Session, caller: Caller, ports: Ports, *, invitation: Row[Any], account_id: UUID) -> None:
+    """Make an account a member as the invitation says."""
+    now = ports.clock()
+    rows = await repository.memberships_of(session, account_id)
+    held = {(row.org_id, row.store_id, row.role) for row in rows}
+    if (invitation.org_id, invitation.store_id, invitation.role) not in held:
+        await repository.add_membership(
+            session, account_id=account_id, org_id=invitation.org_id, store_id=invitation.store_id,
+            role=invitation.role,
+        )
+    await repository.accept_invitation(session, invitation.id, account_id=account_id, now=now)
+    await outbox.put(
+        session, events_pb2.MemberJoined(org_id=str(invitation.org_id), user_id=str(account_id), version=1)
+    )
+    await ports.security_log.record(
+        session, caller, "identity:member:join", at=now, actor_id=account_id, org_id=invitation.org_id,
+        store_id=invitation.store_id, subject=("user", account_id),
+    )

@@ -1,0 +1,1 @@
+"""What identity answers the privacy service about a person."""

@@ -1,0 +1,69 @@
+"""What identity holds about a person, as records."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from lotpro_identity.accounts import repository as accounts
+from lotpro_identity.accounts import service as accounts_service
+from lotpro_identity.accounts.domain import EmailInvalid, normalised_email
+from lotpro_identity.organisations import repository as organisations
+from lotpro_identity.ports import Ports
+from lotpro_identity.sessions import service as sessions
+from lotpro_kit import ids
+from lotpro_kit.db import Session
+
+TABLES = ("accounts", "memberships", "invitations", "sessions")
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalRecord:
+    """A row about a person, its columns as text."""
+
+    table: str
+    id: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+async def records_of(
+    session: Session, ports: Ports, *, org_id: UUID, user_id: UUID | None, email: str
+) -> list[PersonalRecord]:
+    """A member's records by account id, or those of whoever has the address, within one organisation only."""
+    address = _address(email)
+    members = await organisations.members(session, org_id)
+    mine = [row for row in members if row.account_id == user_id or (address and row.email == address)]
+    found: list[PersonalRecord] = []
+    for account_id in dict.fromkeys(row.account_id for row in mine):
+        account = await accounts.by_id(session, account_id)
+        if account is None:
+            continue
+        address = address or account.email
+        fields = {
+            "name": account.name, "email": account.email, "locale": account.locale,
+            "phone": await accounts_service.phone_of(session, ports, account) or "",
+            "created_at": account.created_at.isoformat(),
+        }
+        found.append(PersonalRecord("accounts", str(account_id), fields))
+        for row, user_agent, ip in await sessions.list_own(session, ports, account_id=account_id):
+            used = {"user_agent": user_agent, "ip": ip, "last_used_at": row.last_used_at.isoformat()}
+            found.append(PersonalRecord("sessions", str(row.id), used))
+    found += [
+        PersonalRecord("memberships", str(ids.new()), {"role": row.role, "store_id": str(row.store_id or "")})
+        for row in mine
+    ]
+    invitations = await organisations.invitations_to(session, org_id, address) if address else []
+    found += [
+        PersonalRecord(
+            "invitations", str(row.id),
+            {"email": row.email, "role": row.role, "created_at": row.created_at.isoformat()},
+        )
+        for row in invitations
+    ]
+    return found
+
+
+def _address(email: str) -> str:
+    try:
+        return normalised_email(email) if email else ""
+    except EmailInvalid:
+        return ""

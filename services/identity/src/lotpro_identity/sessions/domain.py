@@ -1,0 +1,44 @@
+"""When a refresh token may be used; pure."""
+
+import hashlib
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from lotpro_kit import errors
+
+#: Two tabs may refresh at once: a token used this long ago is still answered.
+GRACE = timedelta(seconds=30)
+
+
+class CredentialsInvalid(errors.Unauthenticated):
+    """E-mail, password or second factor is wrong; which of them is not told."""
+
+    code = "identity.credentials_invalid"
+    message = "E-mail, password or code is wrong."
+
+
+class SessionOver(errors.Unauthenticated):
+    """The session was ended, has expired, or its refresh token was used before."""
+
+    code = "identity.session_over"
+    message = "This session is over. Sign in again."
+
+
+class Use(StrEnum):
+    """What a use of a refresh token is."""
+
+    FIRST = "first"
+    PARALLEL = "parallel"
+    REUSE = "reuse"
+
+
+def judge(*, used_at: datetime | None, now: datetime) -> Use:
+    """A used token is fine within the grace, and a theft after it (RFC 9700, 4.14.2)."""
+    if used_at is None:
+        return Use.FIRST
+    return Use.PARALLEL if now - used_at <= GRACE else Use.REUSE
+
+
+def digest(token: str) -> bytes:
+    """What is stored of a refresh token; 256 random bits need no slow hash."""
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,31 @@
+"""Tables of sessions and their refresh tokens."""
+
+from sqlalchemy import Column, DateTime, ForeignKey, LargeBinary, String, Table, Uuid
+
+from lotpro_identity.accounts.models import ACCOUNTS
+from lotpro_identity.db import METADATA
+
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", Uuid, ForeignKey(ACCOUNTS.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("aal", String(8), nullable=False),
+    Column("amr", String(64), nullable=False),
+    Column("user_agent", LargeBinary),
+    Column("ip", LargeBinary),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("last_used_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("revoked_at", DateTime(timezone=True)),
+)
+
+#: Only digests: a leaked table opens nothing.
+REFRESH_TOKENS = Table(
+    "refresh_tokens",
+    METADATA,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("session_id", Uuid, ForeignKey(SESSIONS.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("used_at", DateTime(timezone=True)),
+)

@@ -1,0 +1,145 @@
+"""Use cases of sessions: open, refresh, list, revoke."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, insert, select, update
+
+from lotpro_identity.organisations import repository as organisations_repository
+from lotpro_identity.organisations.domain import roles_claim
+from lotpro_identity.ports import Ports
+from lotpro_identity.sessions.domain import SessionOver, Use, digest, judge
+from lotpro_identity.sessions.models import REFRESH_TOKENS, SESSIONS
+from lotpro_identity.sessions.tokens import Opened, access_token, session_lifetime
+from lotpro_kit import errors, ids
+from lotpro_kit.caller import Caller
+from lotpro_kit.db import Session
+
+USER_AGENT, IP = "sessions.user_agent", "sessions.ip"
+
+
+async def open_session(
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, amr: tuple[str, ...], factor: str
+) -> Opened:
+    """A new session with its first tokens; where it was opened is encrypted under the person's key."""
+    now = ports.clock()
+    session_id = ids.new()
+    key = await ports.keyring.for_subject(session, account_id)
+    await session.execute(
+        insert(SESSIONS).values(
+            id=session_id, account_id=account_id, aal="aal2", amr=" ".join(amr), created_at=now, last_used_at=now,
+            user_agent=key.encrypt(caller.origin.user_agent, context=USER_AGENT),
+            ip=key.encrypt(caller.origin.ip, context=IP), expires_at=now + session_lifetime(),
+        )
+    )
+    org_id, roles = await _membership(session, account_id)
+    await ports.security_log.record(
+        session, caller, "identity:session:create", at=now, actor_id=account_id, org_id=org_id,
+        session_id=session_id, subject=("user", account_id), factor=factor,
+    )
+    refresh_token = await _add_refresh_token(session, ports, session_id)
+    token = access_token(
+        ports, account_id=account_id, session_id=session_id, org_id=org_id, roles=roles, aal="aal2", amr=amr,
+        auth_time=int(now.timestamp()),
+    )
+    return Opened(session_id, token, refresh_token)
+
+
+async def record_failure(
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID | None, factor: str
+) -> None:
+    """Somebody did not get in."""
+    org_id = (await _membership(session, account_id))[0] if account_id else None
+    await ports.security_log.record(
+        session, caller, "identity:session:create", at=ports.clock(), success=False, actor_id=account_id,
+        org_id=org_id, subject=("user", account_id) if account_id else None, factor=factor,
+    )
+
+
+async def refresh(session: Session, caller: Caller, ports: Ports, *, refresh_token: str) -> Opened | None:
+    """New tokens for an open session; None when the token was stolen, and the session is revoked. Commit either way.
+
+    Raises SessionOver for unknown tokens and sessions that ended. The token's row is locked, so that parallel
+    refreshes are judged one after the other.
+    """
+    now = ports.clock()
+    found = await session.execute(
+        select(REFRESH_TOKENS.c.used_at, SESSIONS)
+        .join(SESSIONS, SESSIONS.c.id == REFRESH_TOKENS.c.session_id)
+        .where(REFRESH_TOKENS.c.digest == digest(refresh_token))
+        .with_for_update()
+    )
+    row = found.one_or_none()
+    if row is None or row.revoked_at is not None or row.expires_at <= now:
+        raise SessionOver
+    use = judge(used_at=row.used_at, now=now)
+    org_id, roles = await _membership(session, row.account_id)
+    if use is Use.REUSE:
+        await session.execute(update(SESSIONS).where(SESSIONS.c.id == row.id).values(revoked_at=now))
+        await ports.security_log.record(
+            session, caller, "identity:session:refresh_reuse", at=now, success=False, actor_id=row.account_id,
+            org_id=org_id, session_id=row.id, subject=("session", row.id),
+        )
+        return None
+    if use is Use.FIRST:
+        await session.execute(
+            update(REFRESH_TOKENS).where(REFRESH_TOKENS.c.digest == digest(refresh_token)).values(used_at=now)
+        )
+    await session.execute(update(SESSIONS).where(SESSIONS.c.id == row.id).values(last_used_at=now))
+    fresh = await _add_refresh_token(session, ports, row.id)
+    token = access_token(
+        ports, account_id=row.account_id, session_id=row.id, org_id=org_id, roles=roles, aal=row.aal,
+        amr=tuple(row.amr.split()), auth_time=int(row.created_at.timestamp()),
+    )
+    return Opened(row.id, token, fresh)
+
+
+async def list_own(session: Session, ports: Ports, *, account_id: UUID) -> Sequence[tuple[Row[Any], str, str]]:
+    """One's own open sessions, newest first, each with its browser and address."""
+    found = await session.execute(
+        select(SESSIONS)
+        .where(
+            SESSIONS.c.account_id == account_id, SESSIONS.c.revoked_at.is_(None),
+            SESSIONS.c.expires_at > ports.clock(),
+        )
+        .order_by(SESSIONS.c.id.desc())
+    )
+    key = await ports.keyring.for_subject(session, account_id)
+    return [
+        (row, key.decrypt(row.user_agent, context=USER_AGENT), key.decrypt(row.ip, context=IP)) for row in found
+    ]
+
+
+async def revoke_own(session: Session, caller: Caller, ports: Ports, *, account_id: UUID, session_id: UUID) -> None:
+    """End one of one's own sessions; raises NotFound."""
+    now = ports.clock()
+    ended = await session.execute(
+        update(SESSIONS)
+        .where(SESSIONS.c.id == session_id, SESSIONS.c.account_id == account_id, SESSIONS.c.revoked_at.is_(None))
+        .values(revoked_at=now)
+        .returning(SESSIONS.c.id)
+    )
+    if ended.one_or_none() is None:
+        raise errors.NotFound
+    await ports.security_log.record(
+        session, caller, "identity:session:revoke", at=now, subject=("session", session_id)
+    )
+
+
+async def _membership(session: Session, account_id: UUID) -> tuple[UUID | None, dict[str, list[str]]]:
+    """The organisation a person works in and the roles there, as the token carries them."""
+    rows = await organisations_repository.memberships_of(session, account_id)
+    if not rows:
+        return None, {}
+    org_id = rows[0].org_id
+    return org_id, roles_claim((row.store_id, row.role) for row in rows if row.org_id == org_id)
+
+
+async def _add_refresh_token(session: Session, ports: Ports, session_id: UUID) -> str:
+    token = secrets.token_urlsafe(32)
+    await session.execute(
+        insert(REFRESH_TOKENS).values(digest=digest(token), session_id=session_id, created_at=ports.clock())
+    )
+    return token

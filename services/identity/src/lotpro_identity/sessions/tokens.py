@@ -1,0 +1,111 @@
+"""The tokens identity gives out: access tokens (RFC 9068), tickets between two steps, cookies for the web."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from fastapi import Response
+
+import lotpro_policy
+from lotpro_identity.ports import Ports
+from lotpro_identity.sessions.schemas import Transport
+from lotpro_kit import api, ids
+from lotpro_kit.api import Answer
+
+#: Access tokens and enrolment tokens live 5 minutes, tickets too.
+ACCESS_SECONDS = 300
+ISSUER = "https://lotpro.space/identity"
+AUDIENCE = "lotpro"
+ACCESS_TYPE, TICKET_TYPE = "at+jwt", "lotpro-ticket+jwt"
+REFRESH_COOKIE = "__Host-lotpro-refresh"
+
+
+class Tokens(Answer):
+    """A session's tokens; none in the body when they went into cookies."""
+
+    status: str = "signed_in"
+    access_token: str | None = None
+    token_type: str | None = None
+    expires_in: int
+    refresh_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session and its fresh tokens."""
+
+    session_id: UUID
+    access_token: str
+    refresh_token: str
+
+
+def session_lifetime() -> timedelta:
+    """How long a session lasts at most: the policy's 30 days for essential cookies."""
+    return lotpro_policy.policy().retention["sessions"].duration
+
+
+def access_token(
+    ports: Ports,
+    *,
+    account_id: UUID,
+    session_id: UUID,
+    org_id: UUID | None,
+    roles: Mapping[str, list[str]],
+    aal: str,
+    amr: tuple[str, ...],
+    auth_time: int,
+) -> str:
+    """A signed access token."""
+    now = int(ports.clock().timestamp())
+    claims: dict[str, Any] = {
+        "iss": ISSUER, "aud": AUDIENCE, "sub": str(account_id), "sid": str(session_id), "roles": dict(roles),
+        "aal": aal, "amr": list(amr), "auth_time": auth_time, "iat": now, "exp": now + ACCESS_SECONDS,
+        "jti": str(ids.new()),
+    }
+    if org_id is not None:
+        claims["org"] = str(org_id)
+    return ports.signer.sign(claims, typ=ACCESS_TYPE)
+
+
+def enrolment_token(ports: Ports, account_id: UUID) -> dict[str, Any]:
+    """The fields of an Enrolment: a token without organisation or roles."""
+    token = access_token(
+        ports, account_id=account_id, session_id=ids.new(), org_id=None, roles={}, aal=api.ENROLLING, amr=("pwd",),
+        auth_time=int(ports.clock().timestamp()),
+    )
+    return {"access_token": token, "expires_in": ACCESS_SECONDS}
+
+
+def ticket(ports: Ports, account_id: UUID) -> str:
+    """Proof that the password was right, for the second step."""
+    now = int(ports.clock().timestamp())
+    return ports.signer.sign({"sub": str(account_id), "iat": now, "exp": now + ACCESS_SECONDS}, typ=TICKET_TYPE)
+
+
+def account_of_ticket(ports: Ports, text: str) -> UUID | None:
+    """Whose ticket it is, or None."""
+    claims = ports.signer.read(text, typ=TICKET_TYPE, now=ports.clock().timestamp())
+    return UUID(claims["sub"]) if claims else None
+
+
+def deliver(response: Response, opened: Opened, transport: Transport) -> Tokens:
+    """The tokens in the body, or in `__Host-` cookies that no script can read."""
+    if transport is Transport.BODY:
+        return Tokens(
+            access_token=opened.access_token, token_type="Bearer", expires_in=ACCESS_SECONDS,  # noqa: S106 - the scheme
+            refresh_token=opened.refresh_token,
+        )
+    month = int(session_lifetime().total_seconds())
+    for name, value, age in (
+        (api.ACCESS_COOKIE, opened.access_token, ACCESS_SECONDS), (REFRESH_COOKIE, opened.refresh_token, month),
+    ):
+        response.set_cookie(name, value, max_age=age, path="/", secure=True, httponly=True, samesite="lax")
+    return Tokens(expires_in=ACCESS_SECONDS)
+
+
+def forget_cookies(response: Response) -> None:
+    """Take the cookies back."""
+    for name in (api.ACCESS_COOKIE, REFRESH_COOKIE):
+        response.delete_cookie(name, path="/", secure=True, httponly=True, samesite="lax")

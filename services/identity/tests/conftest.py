@@ -1,0 +1,133 @@
+"""Identity on this test process's database, and people who sign up as they would."""
+
+import base64
+import re
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pyotp
+import pytest
+from joserfc.jwk import ECKey, KeySet
+
+from lotpro.identity.v1 import identity_pb2, identity_pb2_grpc
+from lotpro_identity import app
+from lotpro_identity.settings import Settings
+from lotpro_kit import auth, service, testing
+
+PREFIX = "/api/identity/v1"
+PASSWORD = "seven-quiet-lots-at-dawn"
+
+
+@dataclass
+class Person:
+    """Somebody with an account, and what their authenticator app knows."""
+
+    email: str
+    password: str = PASSWORD
+    secret: str = ""
+    access_token: str = ""
+    refresh_token: str = ""
+    recovery_codes: tuple[str, ...] = ()
+
+
+@dataclass
+class Identity:
+    """The service and a clock that stands still."""
+
+    runtime: service.Runtime[Settings]
+    parts: service.Parts
+    signer: testing.Signer
+    clock: testing.Clock
+
+    def client(self, token: str = "") -> httpx.AsyncClient:
+        return testing.client(app.SERVICE, self.runtime, self.parts, token)
+
+    async def post(self, path: str, body: dict[str, Any], *, token: str = "") -> httpx.Response:
+        async with self.client(token) as client:
+            return await client.post(PREFIX + path, json=body)
+
+    async def get(self, path: str, *, token: str = "") -> httpx.Response:
+        async with self.client(token) as client:
+            return await client.get(PREFIX + path)
+
+    def code(self, person: Person) -> str:
+        return pyotp.TOTP(person.secret).at(self.clock())
+
+    def sign_up_body(self, email: str) -> dict[str, Any]:
+        return {
+            "name": "Dana Whitfield", "email": email, "password": PASSWORD, "phone": "+14025550142",
+            "organisation": {"name": "Prairie Motor Group"},
+            "store": {"name": "Lincoln", "time_zone": "America/Chicago"},
+        }
+
+    async def mailed(self, email: str) -> identity_pb2.RevealCodeResponse:
+        """What notifications would send to an address last."""
+        events = await testing.events(self.runtime.database)
+        challenges = [body["challenge_id"] for name, body in events if name.endswith("CodeRequested")]
+        async with testing.serve_rpc(self.parts, self.runtime, self.signer) as channel_as:
+            stub = identity_pb2_grpc.IdentityServiceStub(channel_as("notifications"))
+            for challenge_id in reversed(challenges):
+                try:
+                    revealed = await stub.RevealCode(identity_pb2.RevealCodeRequest(challenge_id=challenge_id))
+                except Exception:
+                    continue
+                if revealed.address == email:
+                    return revealed
+        raise AssertionError("nothing was mailed")
+
+    async def confirmed(self, email: str | None = None) -> tuple[Person, str]:
+        """A person who signed up and confirmed the address, and the enrolment token."""
+        person = Person(email or f"{uuid4().hex[:12]}@prairie-motors.com")
+        answer = await self.post("/accounts", self.sign_up_body(person.email))
+        assert answer.status_code == 202, answer.text
+        code = (await self.mailed(person.email)).code
+        assert re.fullmatch(r"\d{6}", code)
+        answer = await self.post("/accounts:confirm-email", {"email": person.email, "code": code})
+        assert answer.status_code == 200, answer.text
+        return person, answer.json()["access_token"]
+
+    async def owner(self, email: str | None = None) -> Person:
+        """A person who is signed in as an organisation's owner."""
+        person, token = await self.confirmed(email)
+        return await self.enrolled(person, token)
+
+    async def enrolled(self, person: Person, token: str) -> Person:
+        person.secret = (await self.post("/factors/totp", {}, token=token)).json()["secret"]
+        answer = await self.post("/factors/totp:confirm", {"code": self.code(person)}, token=token)
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
+        person.access_token, person.refresh_token = body["access_token"], body["refresh_token"]
+        person.recovery_codes = tuple(body["recovery_codes"])
+        return person
+
+
+def _key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+@pytest.fixture
+async def identity(postgres: testing.Postgres, signer: testing.Signer) -> AsyncIterator[Identity]:
+    key = ECKey.generate_key("P-256", {"alg": "ES256", "use": "sig"})
+    key.ensure_kid()
+    clock = testing.Clock()
+    runtime = await testing.open_runtime(
+        app.SERVICE, postgres, signer, clock=clock, code_key=_key(), pepper=_key(),
+        signing_key=key.as_pem(private=True).decode(),
+    )
+    runtime.user_tokens = auth.UserTokens(
+        auth.FixedKeys(KeySet([key])), issuer=testing.ISSUER, audience=testing.AUDIENCE
+    )
+    yield Identity(runtime, app.wire(runtime), signer, clock)
+    await runtime.close()
+
+
+def org_of(token: str) -> UUID:
+    """The organisation in an access token."""
+    import json
+
+    body = token.split(".")[1]
+    return UUID(json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))["org"])
