@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -249,6 +250,9 @@ async def _http(service: Service[Settings], runtime: Runtime[Settings], parts: P
         )
     )
     server.capture_signals = suppress  # type: ignore[assignment,method-assign] # signals are ours: see _serve
+    # What stands now stands until the end: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -4,7 +4,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +25,7 @@ def configure(service: str, *, otlp_endpoint: str = "", trace_ratio: float = 0.1
     """Set up logging and tracing of this process, once, from `__main__`."""
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _of_service(service),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _with_trace,
@@ -36,7 +36,6 @@ def configure(service: str, *, otlp_endpoint: str = "", trace_ratio: float = 0.1
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service)
     logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
     if otlp_endpoint:
         provider = TracerProvider(
@@ -63,6 +62,14 @@ class _Forward(logging.Handler):
             max(record.levelno, logging.DEBUG), "library", module=record.name, where=f"{record.module}:{record.lineno}",
             **({"error": type(error).__name__, "at": place_of(error)} if error else {}),
         )
+
+
+def _of_service(service: str) -> Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:
+    def add(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["service"] = service
+        return event
+
+    return add
 
 
 def _with_trace(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
