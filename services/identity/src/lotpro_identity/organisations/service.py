@@ -121,7 +121,8 @@ async def invitation_for(session: Session, ports: Ports, *, challenge_id: UUID, 
     invitation = await repository.invitation_of(session, challenge_id)
     if invitation is None:
         raise CodeInvalid
-    return invitation
+    found: Row[Any] = invitation
+    return found
 
 
 async def join(session: Session, caller: Caller, ports: Ports, *, invitation: Row[Any], account_id: UUID) -> None:

@@ -1,0 +1,1 @@
+"""The security log: who did what, when and where, for 180 days."""

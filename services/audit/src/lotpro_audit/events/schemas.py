@@ -1,0 +1,44 @@
+"""HTTP shapes of the log."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import Field
+
+from lotpro_kit.api import Answer
+
+
+class Party(Answer):
+    """Who or what: a kind such as `user`, `vehicle`, `customer`, and its id."""
+
+    kind: str = Field(examples=["user"])
+    id: str
+
+
+class EventAnswer(Answer):
+    """One act: who, when, where, what, to what, and whether it succeeded."""
+
+    id: UUID
+    occurred_at: datetime
+    action: str = Field(examples=["inventory:vehicle:sell"])
+    outcome: str = Field(examples=["success"])
+    actor: Party
+    subject: Party | None
+    concerned: Party | None
+    store_id: UUID | None
+    session_id: str
+    factor: str
+    ip: str
+    user_agent: str
+    changed_fields: list[str]
+    request_id: str
+    trace_id: str
+    ocsf_class_uid: int = Field(description="Class of the Open Cybersecurity Schema Framework.")
+    ocsf_class_name: str
+
+
+class Events(Answer):
+    """A page of the log, newest first."""
+
+    items: list[EventAnswer]
+    next_cursor: str | None

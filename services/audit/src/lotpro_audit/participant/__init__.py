@@ -1,0 +1,1 @@
+"""What audit answers the privacy service about a person."""

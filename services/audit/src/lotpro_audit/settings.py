@@ -1,0 +1,17 @@
+"""What audit is told by its surroundings besides what every service is."""
+
+from typing import ClassVar
+
+from pydantic import SecretStr
+
+from lotpro_kit.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Audit's settings."""
+
+    service: ClassVar[str] = "audit"
+
+    #: X25519 private key, 32 bytes, base64: opens where security events came from. Its public half is every service's
+    #: setting.
+    sealing_key: SecretStr

@@ -1,0 +1,67 @@
+"""Audit on this test process's database, and acts to log."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from lotpro.security.v1 import events_pb2
+from lotpro_audit import app
+from lotpro_audit.settings import Settings
+from lotpro_kit import bus, crypto, ids, service, testing
+from lotpro_kit.caller import Origin
+
+EVENTS = "/api/audit/v1/events"
+
+
+@dataclass
+class Log:
+    """The service with an organisation whose acts are logged."""
+
+    runtime: service.Runtime[Settings]
+    parts: service.Parts
+    signer: testing.Signer
+    org_id: UUID = field(default_factory=uuid4)
+    store_id: UUID = field(default_factory=uuid4)
+    actor_id: UUID = field(default_factory=uuid4)
+
+    def act(self, action: str = "inventory:vehicle:sell", *, at: datetime | None = None, **more: Any) -> Any:
+        occurred = Timestamp()
+        occurred.FromDatetime(at or self.runtime.clock())
+        origin = Origin(ip="203.0.113.9", user_agent="Firefox/150")
+        values = {
+            "action": action, "outcome": events_pb2.OUTCOME_SUCCESS, "occurred_time": occurred, "actor_kind": "user",
+            "actor_id": str(self.actor_id), "org_id": str(self.org_id), "store_id": str(self.store_id),
+            "sealed_origin": crypto.seal_origin(origin, self.runtime.settings.audit_sealing_public_key),
+        }
+        return events_pb2.SecurityEvent(**(values | more))
+
+    async def take(self, event: Any, *, event_id: UUID | None = None) -> UUID:
+        """Handle an event as the subscription does."""
+        delivery = bus.Delivery(event_id or ids.new(), "", "lotpro/test", self.runtime.clock(), 1)
+        await self.parts.consumers[0].handlers[events_pb2.SecurityEvent](event, delivery)
+        return delivery.id
+
+    def client(self, *roles: str, org_id: UUID | None = None, store_id: UUID | None = None) -> httpx.AsyncClient:
+        """Somebody with roles in the whole organisation, or in one store."""
+        where = str(store_id) if store_id else "*"
+        token = self.signer.user_token(user_id=uuid4(), org_id=org_id or self.org_id, roles={where: list(roles)})
+        return testing.client(app.SERVICE, self.runtime, self.parts, token)
+
+    async def page(self, client: httpx.AsyncClient, **query: Any) -> list[dict[str, Any]]:
+        answer = await client.get(EVENTS, params=query)
+        assert answer.status_code == 200, answer.text
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+
+@pytest.fixture
+async def log(postgres: testing.Postgres, signer: testing.Signer) -> AsyncIterator[Log]:
+    runtime = await testing.open_runtime(app.SERVICE, postgres, signer, sealing_key=testing.AUDIT_SEALING_KEY)
+    yield Log(runtime, app.wire(runtime), signer)
+    await runtime.close()
