@@ -1,0 +1,1 @@
+"""Billing: subscriptions, entitlements and invoices through Stripe."""

@@ -1,0 +1,1 @@
+"""What billing asks of others: a protocol and its adapter each."""

@@ -1,0 +1,1 @@
+"""Entitlements: what an organisation may use, from our own snapshot."""

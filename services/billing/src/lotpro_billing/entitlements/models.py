@@ -1,0 +1,39 @@
+"""The table of entitlements: the last that Stripe said, kept so that it outlives a Stripe outage."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Column, DateTime, Enum, Integer, String, Table, Uuid
+
+from lotpro_billing.db import METADATA
+from lotpro_billing.entitlements.domain import Status
+
+ENTITLEMENTS = Table(
+    "entitlements",
+    METADATA,
+    Column("org_id", Uuid, primary_key=True),
+    Column("status", Enum(Status, native_enum=False, length=16, values_callable=list), nullable=False),
+    Column("plan", String(64), nullable=False),
+    Column("stores_limit", Integer, nullable=False),
+    Column("valid_until", DateTime(timezone=True)),
+    Column("version", BigInteger, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlement:
+    """A row of entitlements; times in UTC."""
+
+    org_id: UUID
+    status: Status
+    plan: str
+    stores_limit: int
+    valid_until: datetime | None
+    version: int
+    updated_at: datetime
+
+
+#: The columns of `Entitlement`, in its order.
+COLUMNS = tuple(ENTITLEMENTS.c[field.name] for field in fields(Entitlement))

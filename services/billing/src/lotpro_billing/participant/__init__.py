@@ -1,0 +1,1 @@
+"""What billing answers when a person asks what is kept about them."""

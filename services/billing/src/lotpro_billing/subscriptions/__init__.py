@@ -1,0 +1,1 @@
+"""Subscriptions: which organisation pays for what, and Stripe's side of it."""
