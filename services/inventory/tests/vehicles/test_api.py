@@ -134,6 +134,7 @@ async def test_the_list_filters_searches_and_goes_on_where_it_stopped(dealer: De
         assert await found(make="ford") == [ford["id"]]
         assert await found(q="F-150") == [ford["id"]]
         assert await found(q=hondas[2]["vin"][-8:].lower()) == [hondas[2]["id"]]
+        assert await found(q=hondas[2]["vin"]) == [hondas[2]["id"]]
         assert await found(q="h3") == [hondas[3]["id"]]
         assert await found(q="2003 accord", store_id=str(dealer.store_id)) == newest_first[2:]
         assert await found(q="accord", state="recon") == []

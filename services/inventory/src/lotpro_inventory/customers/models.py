@@ -17,8 +17,8 @@ from lotpro_inventory.db import METADATA
 CUSTOMERS = Table(
     "customers",
     METADATA,
+    Column("org_id", Uuid, primary_key=True),
     Column("id", Uuid, primary_key=True),
-    Column("org_id", Uuid, nullable=False),
     Column("store_id", Uuid, nullable=False),
     Column("name", LargeBinary, nullable=False),
     Column("email", LargeBinary),
@@ -30,5 +30,4 @@ CUSTOMERS = Table(
     ForeignKeyConstraint(["store_id", "org_id"], ["stores.id", "stores.org_id"]),
     UniqueConstraint("store_id", "id"),
     Index("ix_customers_email", "store_id", "email_index"),
-    Index("ix_customers_org", "org_id", "id"),
 )

@@ -30,15 +30,15 @@ async def customers(
     session: Session,
     *,
     org_id: UUID,
-    store_id: UUID | None = None,
+    store_ids: frozenset[UUID] | None = None,
     email_indexes: Sequence[bytes] | None = None,
     before: UUID | None = None,
     limit: int,
 ) -> list[CustomerRow]:
     """Customers, the newest first; `email_indexes` finds those with an address (one digest for each store)."""
     statement = select(CUSTOMERS).where(CUSTOMERS.c.org_id == org_id)
-    if store_id is not None:
-        statement = statement.where(CUSTOMERS.c.store_id == store_id)
+    if store_ids is not None:
+        statement = statement.where(CUSTOMERS.c.store_id.in_(store_ids))
     if email_indexes is not None:
         statement = statement.where(CUSTOMERS.c.email_index.in_(email_indexes))
     if before is not None:

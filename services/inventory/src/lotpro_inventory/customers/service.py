@@ -88,7 +88,9 @@ async def list_customers(
 ) -> list[Customer]:
     """Customers of the caller's stores, the newest first; the look at them is recorded."""
     org_id = organisation_of(caller)
-    rows = await repository.customers(session, org_id=org_id, store_id=store_id, before=before, limit=limit)
+    rows = await repository.customers(
+        session, org_id=org_id, store_ids=stores.reach(caller, store_id), before=before, limit=limit
+    )
     await _record_list(session, caller, ports, org_id, store_id)
     return await opened(session=session, keyring=ports.keyring, rows=rows)
 

@@ -12,8 +12,8 @@ from lotpro_inventory.db import METADATA
 DELIVERIES = Table(
     "deliveries",
     METADATA,
+    Column("org_id", Uuid, primary_key=True),
     Column("id", Uuid, primary_key=True),
-    Column("org_id", Uuid, nullable=False),
     Column("store_id", Uuid, nullable=False),
     Column("sale_id", Uuid, nullable=False),
     Column("vehicle_id", Uuid, nullable=False),

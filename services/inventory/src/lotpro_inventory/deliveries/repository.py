@@ -36,15 +36,15 @@ async def deliveries(
     session: Session,
     *,
     org_id: UUID,
-    store_id: UUID | None,
+    store_ids: frozenset[UUID] | None,
     since: datetime | None,
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[Delivery]:
     """Deliveries from a moment on, the soonest first, beginning after the one with this start and id."""
     statement = select(*DELIVERY_COLUMNS).where(DELIVERIES.c.org_id == org_id)
-    if store_id is not None:
-        statement = statement.where(DELIVERIES.c.store_id == store_id)
+    if store_ids is not None:
+        statement = statement.where(DELIVERIES.c.store_id.in_(store_ids))
     if since is not None:
         statement = statement.where(DELIVERIES.c.starts_at >= since)
     if after is not None:

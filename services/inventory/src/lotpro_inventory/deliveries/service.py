@@ -80,7 +80,8 @@ async def list_deliveries(
 ) -> list[Delivery]:
     """Deliveries of the caller's stores, the soonest first, from `since` on."""
     return await repository.deliveries(
-        session, org_id=organisation_of(caller), store_id=store_id, since=since, after=after, limit=limit
+        session, org_id=organisation_of(caller), store_ids=stores.reach(caller, store_id), since=since, after=after,
+        limit=limit,
     )
 
 

@@ -12,8 +12,8 @@ from lotpro_inventory.money import Currency, Money
 SALES = Table(
     "sales",
     METADATA,
+    Column("org_id", Uuid, primary_key=True),
     Column("id", Uuid, primary_key=True),
-    Column("org_id", Uuid, nullable=False),
     Column("store_id", Uuid, nullable=False),
     Column("vehicle_id", Uuid, nullable=False),
     Column("customer_id", Uuid, nullable=False),
@@ -27,7 +27,6 @@ SALES = Table(
     ForeignKeyConstraint(["store_id", "customer_id"], ["customers.store_id", "customers.id"]),
     UniqueConstraint("store_id", "id"),
     UniqueConstraint("store_id", "vehicle_id"),
-    Index("ix_sales_org", "org_id", "id"),
     Index("ix_sales_customer", "store_id", "customer_id"),
     Index("ix_sales_seller", "org_id", "seller_id"),
 )

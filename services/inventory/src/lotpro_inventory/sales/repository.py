@@ -33,12 +33,12 @@ async def sale_of_vehicle(session: Session, *, org_id: UUID, vehicle_id: UUID) -
 
 
 async def sales(
-    session: Session, *, org_id: UUID, store_id: UUID | None, before: UUID | None, limit: int
+    session: Session, *, org_id: UUID, store_ids: frozenset[UUID] | None, before: UUID | None, limit: int
 ) -> list[Sale]:
     """Sales, the newest first."""
     statement = select(*SALE_COLUMNS).where(SALES.c.org_id == org_id)
-    if store_id is not None:
-        statement = statement.where(SALES.c.store_id == store_id)
+    if store_ids is not None:
+        statement = statement.where(SALES.c.store_id.in_(store_ids))
     if before is not None:
         statement = statement.where(SALES.c.id < before)
     rows = await session.execute(statement.order_by(SALES.c.id.desc()).limit(limit))

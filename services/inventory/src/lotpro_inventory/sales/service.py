@@ -10,6 +10,7 @@ from lotpro_inventory.money import Money
 from lotpro_inventory.ports import Ports
 from lotpro_inventory.sales import repository
 from lotpro_inventory.sales.models import Sale
+from lotpro_inventory.stores import service as stores
 from lotpro_inventory.stores.service import organisation_of
 from lotpro_inventory.vehicles import service as vehicles
 from lotpro_kit import ids, outbox
@@ -88,7 +89,7 @@ async def list_sales(
 ) -> list[Sale]:
     """Sales of the caller's stores, the newest first."""
     return await repository.sales(
-        session, org_id=organisation_of(caller), store_id=store_id, before=before, limit=limit
+        session, org_id=organisation_of(caller), store_ids=stores.reach(caller, store_id), before=before, limit=limit
     )
 
 

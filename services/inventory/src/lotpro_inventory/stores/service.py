@@ -39,6 +39,16 @@ async def stores_of(*, session: Session, org_id: UUID) -> list[UUID]:
     return await repository.ids_of(session, org_id=org_id)
 
 
+def reach(caller: Caller, store_id: UUID | None) -> frozenset[UUID] | None:
+    """The stores a list is to look in: the wanted one, else the caller's; None for all of the organisation.
+
+    Row-level security narrows to the same, but its conditions choose no index.
+    """
+    if store_id is None:
+        return caller.stores
+    return frozenset({store_id}) if caller.stores is None else caller.stores & {store_id}
+
+
 def organisation_of(caller: Caller) -> UUID:
     """The caller's organisation; without one nothing here is theirs: NotFound."""
     if caller.org_id is None:

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 
 from lotpro_inventory.ports import Ports
+from lotpro_inventory.stores import service as stores
 from lotpro_inventory.vehicles import schemas, service
 from lotpro_inventory.vehicles.domain import (
     StockNumberTaken,
@@ -82,7 +83,7 @@ def router(database: Database, cursors: Cursors, ports: Ports) -> APIRouter:
         cursor: api.CursorParameter = None,
     ) -> Response:
         """List or search vehicles, the newest first."""
-        wanted = Filter(store_id, state or "", make.strip().lower(), " ".join(q.lower().split()))
+        wanted = Filter(stores.reach(caller, store_id), state or "", make.strip().lower(), service.search_words(q))
         listing = f"vehicles|{wanted.spelled()}"
         before = UUID(str(cursors.read(caller, listing, cursor)[0])) if cursor else None
         async with database.begin(caller) as session:

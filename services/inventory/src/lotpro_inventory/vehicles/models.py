@@ -51,8 +51,8 @@ CARS = Table(
 VEHICLES = Table(
     "vehicles",
     METADATA,
+    Column("org_id", Uuid, primary_key=True),
     Column("id", Uuid, primary_key=True),
-    Column("org_id", Uuid, nullable=False),
     Column("store_id", Uuid, nullable=False),
     Column("vin", String(17), nullable=False),
     Column("stock_number", String(32), nullable=False),
@@ -93,7 +93,6 @@ VEHICLES = Table(
         "uq_vehicles_open_vin", "store_id", "vin", unique=True,
         postgresql_where=text("state NOT IN ('sold', 'delivered')"),
     ),
-    Index("ix_vehicles_org", "org_id", "id"),
     Index("ix_vehicles_store_state", "org_id", "store_id", "state", "id"),
 )
 

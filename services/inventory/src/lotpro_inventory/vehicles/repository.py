@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, func, select, text
+from sqlalchemy import ARRAY, Uuid, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -20,8 +20,8 @@ _BY_ID = select(*VEHICLE_COLUMNS).where(
 _READ_BY_ID = Query(_BY_ID)
 #: The function keeps to the caller's stores by itself: trigram operators are not leakproof, so under row-level
 #: security their index would not be used. What it finds is read again under row-level security.
-_FOUND = text("SELECT * FROM search_vehicles(:words, :state, :make, :store_id, :before, :most)").bindparams(
-    bindparam("store_id", type_=Uuid), bindparam("before", type_=Uuid)
+_FOUND = text("SELECT * FROM search_vehicles(:words, :state, :make, :stores, :before, :most)").bindparams(
+    bindparam("stores", type_=ARRAY(Uuid)), bindparam("before", type_=Uuid)
 )
 _REFUSALS = {
     "uq_vehicles_open_vin": VinInStock,
@@ -34,14 +34,15 @@ MOST_WORDS = 4
 class Filter:
     """Which vehicles of a list are wanted; empty text and None want all."""
 
-    store_id: UUID | None = None
+    store_ids: frozenset[UUID] | None = None
     state: str = ""
     make: str = ""
     words: str = ""
 
     def spelled(self) -> str:
         """The filter as one text, to bind cursors to."""
-        return f"{self.store_id}|{self.state}|{self.make}|{self.words}"
+        stores = "*" if self.store_ids is None else ",".join(sorted(map(str, self.store_ids)))
+        return f"{stores}|{self.state}|{self.make}|{self.words}"
 
 
 async def vehicle(session: Session, *, org_id: UUID, vehicle_id: UUID) -> Vehicle | None:
@@ -67,13 +68,14 @@ async def vehicles(
             _FOUND,
             {
                 "words": _patterns(wanted.words), "state": wanted.state, "make": wanted.make,
-                "store_id": wanted.store_id, "before": before, "most": limit,
+                "stores": None if wanted.store_ids is None else list(wanted.store_ids), "before": before,
+                "most": limit,
             },
         )
         statement = statement.where(VEHICLES.c.id.in_(list(found.scalars())))
     else:
-        if wanted.store_id is not None:
-            statement = statement.where(VEHICLES.c.store_id == wanted.store_id)
+        if wanted.store_ids is not None:
+            statement = statement.where(VEHICLES.c.store_id.in_(wanted.store_ids))
         if wanted.state:
             statement = statement.where(VEHICLES.c.state == wanted.state)
         if wanted.make:

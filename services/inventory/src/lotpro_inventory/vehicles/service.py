@@ -126,6 +126,12 @@ async def list_vehicles(
     )
 
 
+def search_words(text: str) -> str:
+    """What somebody typed, as words to search by; a whole VIN is found by its last eight."""
+    words = (word[-8:] if vin.well_formed(word.upper()) else word for word in text.split())
+    return " ".join(words).lower()
+
+
 async def update_vehicle(
     *,
     session: Session,
