@@ -6,8 +6,7 @@ import pytest
 
 import lotpro_policy
 from lotpro_inventory.vehicles import states
-from lotpro_inventory.vehicles.domain import TransitionRefused
-from lotpro_inventory.vehicles.states import Action, State
+from lotpro_inventory.vehicles.states import Action, State, TransitionRefused
 
 #: Drawn by hand, row by row, from the dealer's way: what each state can do, and where that leads.
 WAYS = {

@@ -1,9 +1,33 @@
-"""When a delivery can start, by the clocks on the store's wall; and what can be wrong with it."""
+"""What a delivery is, when it can start by the clocks on the store's wall, and what can be wrong with it."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from lotpro_kit import errors
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The hand-over of a sold vehicle; `starts_at` in UTC, `time_zone` the store's when it was scheduled."""
+
+    id: UUID
+    org_id: UUID
+    store_id: UUID
+    sale_id: UUID
+    vehicle_id: UUID
+    customer_id: UUID
+    starts_at: datetime
+    time_zone: str
+    scheduled_by: UUID
+    created_at: datetime
+    version: int
+
+    @property
+    def starts_at_local(self) -> datetime:
+        """The same moment as the store's clocks show it."""
+        return self.starts_at.astimezone(ZoneInfo(self.time_zone))
 
 
 class DeliveryTimeAmbiguous(errors.Invalid):

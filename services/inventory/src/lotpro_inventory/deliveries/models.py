@@ -1,13 +1,11 @@
-"""The table of deliveries, and what a row of it is in code."""
+"""The table of deliveries."""
 
-from dataclasses import dataclass, fields
-from datetime import datetime
-from uuid import UUID
-from zoneinfo import ZoneInfo
+from dataclasses import fields
 
 from sqlalchemy import BigInteger, Column, DateTime, ForeignKeyConstraint, Index, String, Table, UniqueConstraint, Uuid
 
 from lotpro_inventory.db import METADATA
+from lotpro_inventory.deliveries.domain import Delivery
 
 DELIVERIES = Table(
     "deliveries",
@@ -32,28 +30,6 @@ DELIVERIES = Table(
     Index("ix_deliveries_org", "org_id", "starts_at", "id"),
     Index("ix_deliveries_customer", "store_id", "customer_id"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A row of deliveries; `starts_at` in UTC, `time_zone` the store's when it was scheduled."""
-
-    id: UUID
-    org_id: UUID
-    store_id: UUID
-    sale_id: UUID
-    vehicle_id: UUID
-    customer_id: UUID
-    starts_at: datetime
-    time_zone: str
-    scheduled_by: UUID
-    created_at: datetime
-    version: int
-
-    @property
-    def starts_at_local(self) -> datetime:
-        """The same moment as the store's clocks show it."""
-        return self.starts_at.astimezone(ZoneInfo(self.time_zone))
 
 
 #: The columns of `Delivery`, in its order.

@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
-from lotpro_inventory.deliveries.models import DELIVERIES, DELIVERY_COLUMNS, Delivery
+from lotpro_inventory.deliveries.domain import Delivery
+from lotpro_inventory.deliveries.models import DELIVERIES, DELIVERY_COLUMNS
 from lotpro_kit.db import Session
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from lotpro_inventory.deliveries import models
+from lotpro_inventory.deliveries import domain
 from lotpro_kit import api
 
 
@@ -40,6 +40,6 @@ class DeliveryPage(api.Answer):
     next_cursor: str | None = Field(description="Send as `cursor` for the next page; null on the last.")
 
 
-def delivery(row: models.Delivery) -> Delivery:
+def delivery(row: domain.Delivery) -> Delivery:
     """A delivery as it is answered."""
     return Delivery(**{name: getattr(row, name) for name in Delivery.model_fields})

@@ -6,8 +6,7 @@ from uuid import UUID
 
 from lotpro.inventory.v1 import events_pb2
 from lotpro_inventory.deliveries import domain, repository
-from lotpro_inventory.deliveries.domain import DeliveryAlreadyScheduled, DeliveryInThePast, VehicleNotSold
-from lotpro_inventory.deliveries.models import Delivery
+from lotpro_inventory.deliveries.domain import Delivery, DeliveryAlreadyScheduled, DeliveryInThePast, VehicleNotSold
 from lotpro_inventory.ports import Ports
 from lotpro_inventory.sales import service as sales
 from lotpro_inventory.stores import service as stores

@@ -5,13 +5,13 @@ from uuid import UUID
 from lotpro_inventory.customers import service as customers
 from lotpro_inventory.customers.domain import Customer
 from lotpro_inventory.deliveries import service as deliveries
-from lotpro_inventory.deliveries.models import Delivery
+from lotpro_inventory.deliveries.domain import Delivery
 from lotpro_inventory.participant.domain import PersonalRecord
 from lotpro_inventory.ports import Ports
 from lotpro_inventory.sales import service as sales
-from lotpro_inventory.sales.models import Sale
+from lotpro_inventory.sales.domain import Sale
 from lotpro_inventory.vehicles import service as vehicles
-from lotpro_inventory.vehicles.models import Vehicle
+from lotpro_inventory.vehicles.domain import Vehicle
 from lotpro_kit.db import Session
 
 

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Response
 
 from lotpro_inventory.ports import Ports
 from lotpro_inventory.sales import schemas, service
-from lotpro_inventory.vehicles.domain import TransitionRefused, VehicleAlreadySold
+from lotpro_inventory.vehicles.domain import VehicleAlreadySold
+from lotpro_inventory.vehicles.states import TransitionRefused
 from lotpro_kit import api, errors
 from lotpro_kit.caller import Caller
 from lotpro_kit.cursors import Cursors, InvalidCursor

@@ -1,13 +1,11 @@
-"""The table of sales, and what a row of it is in code."""
+"""The table of sales."""
 
-from dataclasses import dataclass, fields
-from datetime import datetime
-from uuid import UUID
+from dataclasses import fields
 
 from sqlalchemy import BigInteger, Column, DateTime, ForeignKeyConstraint, Index, String, Table, UniqueConstraint, Uuid
 
 from lotpro_inventory.db import METADATA
-from lotpro_inventory.money import Currency, Money
+from lotpro_inventory.sales.domain import Sale
 
 SALES = Table(
     "sales",
@@ -30,27 +28,6 @@ SALES = Table(
     Index("ix_sales_customer", "store_id", "customer_id"),
     Index("ix_sales_seller", "org_id", "seller_id"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Sale:
-    """A row of sales; the price in minor units."""
-
-    id: UUID
-    org_id: UUID
-    store_id: UUID
-    vehicle_id: UUID
-    customer_id: UUID
-    seller_id: UUID
-    price_amount: int
-    price_currency: Currency
-    sold_at: datetime
-    version: int
-
-    @property
-    def price(self) -> Money:
-        """What the customer pays."""
-        return Money(self.price_amount, self.price_currency)
 
 
 #: The columns of `Sale`, in its order.

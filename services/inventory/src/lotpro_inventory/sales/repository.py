@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from lotpro_inventory.sales.models import SALE_COLUMNS, SALES, Sale
+from lotpro_inventory.sales.domain import Sale
+from lotpro_inventory.sales.models import SALE_COLUMNS, SALES
 from lotpro_kit.db import Session
 
 

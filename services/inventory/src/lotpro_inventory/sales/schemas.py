@@ -8,7 +8,7 @@ from pydantic import Field
 from lotpro_inventory.customers.domain import Contact
 from lotpro_inventory.customers.schemas import NewCustomer
 from lotpro_inventory.money import Money
-from lotpro_inventory.sales import models
+from lotpro_inventory.sales import domain
 from lotpro_kit import api
 
 
@@ -51,6 +51,6 @@ class SalePage(api.Answer):
     next_cursor: str | None = Field(description="Send as `cursor` for the next page; null on the last.")
 
 
-def sale(row: models.Sale) -> Sale:
+def sale(row: domain.Sale) -> Sale:
     """A sale as it is answered."""
     return Sale(**{name: getattr(row, name) for name in Sale.model_fields})

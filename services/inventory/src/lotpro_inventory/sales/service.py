@@ -9,7 +9,7 @@ from lotpro_inventory.customers.domain import Contact
 from lotpro_inventory.money import Money
 from lotpro_inventory.ports import Ports
 from lotpro_inventory.sales import repository
-from lotpro_inventory.sales.models import Sale
+from lotpro_inventory.sales.domain import Sale
 from lotpro_inventory.stores import service as stores
 from lotpro_inventory.stores.service import organisation_of
 from lotpro_inventory.vehicles import service as vehicles

@@ -10,7 +10,6 @@ from lotpro_inventory.stores import service as stores
 from lotpro_inventory.vehicles import schemas, service
 from lotpro_inventory.vehicles.domain import (
     StockNumberTaken,
-    TransitionRefused,
     VehicleAlreadySold,
     VinCheckDigit,
     VinInStock,
@@ -18,7 +17,7 @@ from lotpro_inventory.vehicles.domain import (
     VinUnknown,
 )
 from lotpro_inventory.vehicles.repository import Filter
-from lotpro_inventory.vehicles.states import State
+from lotpro_inventory.vehicles.states import State, TransitionRefused
 from lotpro_kit import api, errors
 from lotpro_kit.caller import Caller
 from lotpro_kit.cursors import Cursors, InvalidCursor

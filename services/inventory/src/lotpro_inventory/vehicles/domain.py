@@ -1,6 +1,51 @@
-"""What can be wrong with a vehicle."""
+"""What a vehicle is, and what can be wrong with one."""
 
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from lotpro_inventory import money
+from lotpro_inventory.money import Currency, Money
+from lotpro_inventory.vehicles.states import State
 from lotpro_kit import errors
+
+
+@dataclass(frozen=True, slots=True)
+class Vehicle:
+    """A stay of a car in a store's stock. `mileage` in miles; amounts in minor units; times in UTC."""
+
+    id: UUID
+    org_id: UUID
+    store_id: UUID
+    vin: str
+    stock_number: str
+    state: State
+    year: int | None
+    make: str | None
+    model: str | None
+    trim: str | None
+    body: str | None
+    color: str | None
+    mileage: int | None
+    price_amount: int | None
+    price_currency: Currency | None
+    cost_amount: int | None
+    cost_currency: Currency | None
+    override_reason: str | None
+    added_by: UUID
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+    @property
+    def price(self) -> Money | None:
+        """What is asked for it."""
+        return money.from_columns(self.price_amount, self.price_currency)
+
+    @property
+    def cost(self) -> Money | None:
+        """What the store paid for it; only for those who may see it."""
+        return money.from_columns(self.cost_amount, self.cost_currency)
 
 
 class VinMalformed(errors.Invalid):
@@ -43,10 +88,3 @@ class VehicleAlreadySold(errors.Conflict):
 
     code = "inventory.vehicle_already_sold"
     message = "This vehicle has been sold."
-
-
-class TransitionRefused(errors.Conflict):
-    """The table of states has no such way."""
-
-    code = "inventory.vehicle_transition_refused"
-    message = "A vehicle in this state cannot do this."

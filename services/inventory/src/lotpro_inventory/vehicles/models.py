@@ -1,8 +1,6 @@
-"""Tables of cars (by VIN) and of their stays in a store's stock, and what a row of the latter is in code."""
+"""The tables of cars (by VIN) and of their stays in a store's stock."""
 
-from dataclasses import dataclass, fields
-from datetime import datetime
-from uuid import UUID
+from dataclasses import fields
 
 from sqlalchemy import (
     BigInteger,
@@ -25,9 +23,8 @@ from sqlalchemy import (
     text,
 )
 
-from lotpro_inventory import money
 from lotpro_inventory.db import METADATA
-from lotpro_inventory.money import Currency, Money
+from lotpro_inventory.vehicles.domain import Vehicle
 from lotpro_inventory.vehicles.states import State
 
 #: A car as its VIN tells it, once in each store that ever had it: what the decoder said, not what is advertised.
@@ -95,44 +92,6 @@ VEHICLES = Table(
     ),
     Index("ix_vehicles_store_state", "org_id", "store_id", "state", "id"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Vehicle:
-    """A row of vehicles. `mileage` in miles; amounts in minor units; times in UTC."""
-
-    id: UUID
-    org_id: UUID
-    store_id: UUID
-    vin: str
-    stock_number: str
-    state: State
-    year: int | None
-    make: str | None
-    model: str | None
-    trim: str | None
-    body: str | None
-    color: str | None
-    mileage: int | None
-    price_amount: int | None
-    price_currency: Currency | None
-    cost_amount: int | None
-    cost_currency: Currency | None
-    override_reason: str | None
-    added_by: UUID
-    created_at: datetime
-    updated_at: datetime
-    version: int
-
-    @property
-    def price(self) -> Money | None:
-        """What is asked for it."""
-        return money.from_columns(self.price_amount, self.price_currency)
-
-    @property
-    def cost(self) -> Money | None:
-        """What the store paid for it; only for those who may see it."""
-        return money.from_columns(self.cost_amount, self.cost_currency)
 
 
 #: The columns of `Vehicle`, in its order.

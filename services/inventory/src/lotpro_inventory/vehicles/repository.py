@@ -9,8 +9,8 @@ from sqlalchemy import ARRAY, Uuid, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from lotpro_inventory.vehicles.domain import StockNumberTaken, VinInStock
-from lotpro_inventory.vehicles.models import CARS, VEHICLE_COLUMNS, VEHICLES, Vehicle
+from lotpro_inventory.vehicles.domain import StockNumberTaken, Vehicle, VinInStock
+from lotpro_inventory.vehicles.models import CARS, VEHICLE_COLUMNS, VEHICLES
 from lotpro_inventory.vehicles.states import State
 from lotpro_kit.db import Query, Reader, Session
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from lotpro_inventory.money import Money
-from lotpro_inventory.vehicles import models, service
+from lotpro_inventory.vehicles import domain, service
 from lotpro_inventory.vehicles.states import State
 from lotpro_kit import api
 from lotpro_kit.caller import Caller
@@ -93,7 +93,7 @@ class VehiclePage(api.Answer):
 _SHARED = [name for name in Vehicle.model_fields if name not in ("price", "cost")]
 
 
-def vehicle(row: models.Vehicle, caller: Caller) -> Vehicle:
+def vehicle(row: domain.Vehicle, caller: Caller) -> Vehicle:
     """A vehicle as this caller may see it."""
     fields: dict[str, Any] = {name: getattr(row, name) for name in _SHARED}
     fields["price"] = row.price

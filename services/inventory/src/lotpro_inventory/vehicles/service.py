@@ -12,16 +12,9 @@ from lotpro_inventory.ports import Ports
 from lotpro_inventory.stores import service as stores
 from lotpro_inventory.stores.service import organisation_of
 from lotpro_inventory.vehicles import repository, states, vin
-from lotpro_inventory.vehicles.domain import (
-    TransitionRefused,
-    VehicleAlreadySold,
-    VinCheckDigit,
-    VinMalformed,
-    VinUnknown,
-)
-from lotpro_inventory.vehicles.models import Vehicle
+from lotpro_inventory.vehicles.domain import Vehicle, VehicleAlreadySold, VinCheckDigit, VinMalformed, VinUnknown
 from lotpro_inventory.vehicles.repository import Filter
-from lotpro_inventory.vehicles.states import Action, State
+from lotpro_inventory.vehicles.states import Action, State, TransitionRefused
 from lotpro_kit import ids, outbox
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Reader, Session

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lotpro_inventory.vehicles.domain import TransitionRefused
+from lotpro_kit import errors
+
+
+class TransitionRefused(errors.Conflict):
+    """The table of states has no such way."""
+
+    code = "inventory.vehicle_transition_refused"
+    message = "A vehicle in this state cannot do this."
 
 
 class State(StrEnum):
