@@ -140,7 +140,7 @@ class Person:
         return codes
 
     def sign_in(self) -> bool:
-        """Password, then the authenticator's code; False when there is no authenticator yet and one may be added now."""
+        """Password, then the authenticator's code; False when there is none yet, and one may be added now."""
         self.gateway.token = self._refresh_token = ""
         step = self.gateway.ask("POST", f"{IDENTITY}/sessions", {"email": self.email, "password": self.password})
         if step["status"] == "enrolment_required":
