@@ -91,7 +91,7 @@ class Billing:
         """Send a webhook, well signed unless a header says otherwise."""
         signature = factories.signature(body, at=self.clock()) if header is None else header
         async with self.anonymous() as client:
-            return await client.post(WEBHOOK_URL, content=body, headers={"stripe-signature": signature.encode()})
+            return await client.post(WEBHOOK_URL, content=body, headers={b"stripe-signature": signature.encode()})
 
     def client(self, *roles: str, org_id: UUID | None = None) -> httpx.AsyncClient:
         token = self.signer.user_token(
