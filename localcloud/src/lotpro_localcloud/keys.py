@@ -31,6 +31,11 @@ def _signing_key() -> str:
     return key.as_pem(private=True).decode()
 
 
+def _provider_key(prefix: str) -> Callable[[], str]:
+    """A key as a provider would give it out: its prefix tells people and scanners what it is."""
+    return lambda: f"{prefix}{secrets.token_hex(16)}"
+
+
 #: What every service has in its vault, and what some have besides.
 _EVERY: dict[str, Callable[[], str]] = {
     "database-password": _password,
@@ -42,6 +47,16 @@ _EVERY: dict[str, Callable[[], str]] = {
 _OWN: dict[str, dict[str, Callable[[], str]]] = {
     "identity": {"code-key": _key, "pepper": _key, "signing-key": _signing_key},
     "audit": {"sealing-key": _key},
+    "billing": {
+        "stripe-api-key": _provider_key("sk_test_"), "stripe-webhook-secret": _provider_key("whsec_"),
+    },
+    "notifications": {
+        "sendgrid-api-key": _provider_key("SG."),
+        "twilio-account-sid": _provider_key("AC"),
+        "twilio-auth-token": _provider_key(""),
+        # Twilio's own number for tests; it belongs to nobody.
+        "twilio-from-number": lambda: "+15005550006",
+    },
 }
 
 
