@@ -193,8 +193,9 @@ def audit_shows_all(story: Story) -> Sequence[str]:
 
     seen = eventually(events, lambda found: wanted <= {event["action"] for event in found})
     (sale,) = [event for event in seen if event["action"] == "inventory:vehicle:sell"]
-    assert sale["actor_id"] == story.ids["seller_id"], sale
-    assert sale["subject_id"] == story.ids["vehicle_id"], sale
+    assert sale["actor"] == {"kind": "user", "id": story.ids["seller_id"]}, sale
+    assert sale["subject"] == {"kind": "vehicle", "id": story.ids["vehicle_id"]}, sale
+    assert sale["ip"] == "127.0.0.1", sale
     return [f"{len(seen)} events"]
 
 

@@ -13,7 +13,7 @@ COMMANDS = {
     "provision": "lotpro_localcloud.provision",
     "postgres": "lotpro_localcloud.postgres",
     "servicebus": "lotpro_localcloud.servicebus.server",
-    "providers": "lotpro_localcloud.providers",
+    "providers": "lotpro_localcloud.providers.server",
 }
 
 

@@ -191,7 +191,9 @@ class Inbox:
 
     def messages(self, to: str) -> list[Message]:
         """All messages to an address or number, the newest first."""
-        raise NotImplementedError(self._http, to)
+        answer = self._http.get("/inbox/messages", params={"to": to})
+        answer.raise_for_status()
+        return [Message(item["id"], item["to"], item["subject"], item["text"]) for item in answer.json()]
 
     def wait_for(self, to: str, *, containing: str, within: float) -> Message:
         """The newest message to somebody in whose subject or text these words stand; raises NoSuchMessage."""

@@ -184,6 +184,7 @@ class Stack:
         )
         self._start_own(
             "cloud", "providers", "providers", port=ports["providers"], tls_port=ports["providers_tls"],
+            stripe_webhook_url=f"http://{HOST}:{ports['gateway']}/api/billing/v1/webhooks/stripe",
             **certificate, **tokens,
         )
 
