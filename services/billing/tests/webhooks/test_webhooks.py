@@ -219,3 +219,24 @@ async def test_a_webhook_that_overtakes_our_own_commit_waits_for_it(billing: Bil
             return (row.state, row.reason) == ("stored", "billing.not_started_yet") and row.attempts > 0
 
         await testing.eventually(waits)
+
+
+async def test_a_webhook_that_breaks_us_keeps_no_other_waiting(billing: Billing) -> None:
+    subscription = await billing.started()
+    whole = subscription["items"]
+    broken, fine = event_id(), event_id()
+    async with billing.working():
+        subscription["items"] = {"object": "list", "data": []}
+        await billing.post_webhook(webhook("customer.subscription.updated", subscription, event_id=broken))
+
+        async def postponed() -> bool:
+            async with billing.runtime.database.begin(system(scope=SCOPE)) as session:
+                found = await session.execute(
+                    text("SELECT reason FROM webhook_events WHERE event_id = :id"), {"id": broken}
+                )
+            return bool(found.scalar_one() == "internal.error")
+
+        await testing.eventually(postponed)
+        subscription["items"] = whole
+        await billing.post_webhook(webhook("customer.subscription.updated", subscription, event_id=fine))
+        assert (await stored(billing, fine)).state == "processed"

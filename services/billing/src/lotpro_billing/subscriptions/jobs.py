@@ -13,7 +13,7 @@ from lotpro_billing.subscriptions.domain import (
     idempotency_key,
 )
 from lotpro_billing.subscriptions.models import Subscription
-from lotpro_kit import errors, telemetry, wake
+from lotpro_kit import telemetry, wake
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database
 
@@ -48,8 +48,12 @@ class Starter:
                 return
             try:
                 await self._start(row)
-            except errors.Error as error:
-                log.warning("subscription not started", subscription_id=str(row.id), code=error.code)
+            except Exception as error:
+                # Also what nobody foresaw: one subscription that breaks us must not keep the others waiting.
+                log.warning(
+                    "subscription not started", subscription_id=str(row.id), error=type(error).__name__,
+                    at=telemetry.place_of(error),
+                )
                 async with self._database.begin(system(row.org_id)) as session:
                     await service.postpone(session=session, row=row, now=self._ports.clock())
 

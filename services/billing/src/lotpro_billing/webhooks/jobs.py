@@ -48,10 +48,15 @@ class Processor:
                 if event is None:
                     return False
                 await service.process_webhook(session=session, ports=self._ports, event=event)
-        except errors.Error as error:
+        except Exception as error:
             if event is None:
                 raise
-            log.warning("webhook not processed", event_id=event.event_id, type=event.type, code=error.code)
+            # Also what nobody foresaw: one webhook that breaks us must not keep the others waiting.
+            reason = error.code if isinstance(error, errors.Error) else errors.Error.code
+            log.warning(
+                "webhook not processed", event_id=event.event_id, type=event.type, code=reason,
+                error=type(error).__name__, at=telemetry.place_of(error),
+            )
             async with self._database.begin(system(scope=SCOPE)) as session:
-                await service.postpone_webhook(session=session, event=event, reason=error.code, now=now)
+                await service.postpone_webhook(session=session, event=event, reason=reason, now=now)
         return True
