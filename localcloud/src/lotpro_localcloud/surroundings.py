@@ -66,6 +66,8 @@ def service(name: str, *, ports: Mapping[str, int], state: State, secrets: Mappi
         "LOTPRO_STRIPE_API_URL": f"{providers}/stripe",
         "LOTPRO_SENDGRID_API_URL": f"{providers}/sendgrid",
         "LOTPRO_TWILIO_API_URL": f"{providers}/twilio",
+        "LOTPRO_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+        "LOTPRO_TWILIO_FROM_NUMBER": "+15005550010",
         "IDENTITY_ENDPOINT": f"{providers}/msi/token",
         "IDENTITY_HEADER": secrets[f"{name}-identity-header"],
     }

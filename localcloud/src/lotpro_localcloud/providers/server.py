@@ -1,0 +1,123 @@
+"""Starts the providers: one app on a plain and a TLS port, both on loopback."""
+
+import argparse
+import asyncio
+import json
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+
+from lotpro_localcloud.providers.entra import Tenant
+from lotpro_localcloud.providers.faults import Faults
+from lotpro_localcloud.providers.inbox import Inbox
+from lotpro_localcloud.providers.mail import Mail
+from lotpro_localcloud.providers.otlp import Collector
+from lotpro_localcloud.providers.store import Store
+from lotpro_localcloud.providers.stripe import Stripe
+from lotpro_localcloud.providers.vault import Vault
+
+HOST = "127.0.0.1"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Serve until SIGTERM; one line {"event": "ready", ...} on stdout says where."""
+    parser = argparse.ArgumentParser(prog="python -m lotpro_localcloud.providers")
+    parser.add_argument("--state", type=Path, required=True, help="has vault.json: every secret by its name")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--tls-port", type=int, default=0)
+    parser.add_argument("--cert", type=Path)
+    parser.add_argument("--key", type=Path)
+    parser.add_argument("--principals", type=Path, required=True, help="JSON: client id -> {service, header}")
+    parser.add_argument("--issuer", default="", help="default: https://localhost:<tls port>/tenant/v2.0")
+    parser.add_argument("--jwks-file", type=Path, help="default: jwks.json in the state")
+    parser.add_argument("--telemetry", type=Path, help="default: telemetry beside the state")
+    parser.add_argument("--stripe-webhook-url", default="")
+    uvloop.run(serve(parser.parse_args(argv)))
+
+
+async def serve(options: argparse.Namespace) -> None:
+    """Run until a signal."""
+    plain = _listen(options.port)
+    listeners: list[tuple[socket.socket, dict[str, Any]]] = [(plain, {})]
+    ready: dict[str, Any] = {"event": "ready", "port": plain.getsockname()[1]}
+    if options.cert:
+        tls = _listen(options.tls_port)
+        ready["tls_port"] = tls.getsockname()[1]
+        listeners.append((tls, {"ssl_certfile": str(options.cert), "ssl_keyfile": str(options.key)}))
+    app = build(options, issuer=options.issuer or f"https://localhost:{ready.get('tls_port', 0)}/tenant/v2.0")
+    servers = [
+        uvicorn.Server(
+            uvicorn.Config(
+                app, log_config=None, access_log=False, lifespan="on" if number == 0 else "off", server_header=False,
+                timeout_graceful_shutdown=1, **extra,
+            )
+        )
+        for number, (_, extra) in enumerate(listeners)
+    ]
+    running = [
+        asyncio.create_task(_run(server, listener))
+        for server, (listener, _) in zip(servers, listeners, strict=True)
+    ]
+    while not all(server.started for server in servers):
+        await asyncio.sleep(0.01)  # noqa: ASYNC110 - uvicorn tells by an attribute only
+    sys.stdout.write(json.dumps(ready) + "\n")
+    sys.stdout.flush()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+    for server in servers:
+        server.should_exit = True
+    await asyncio.gather(*running)
+
+
+def build(options: argparse.Namespace, *, issuer: str) -> Starlette:
+    """The app with all providers."""
+    state: Path = options.state
+    store = Store(state / "providers.sqlite")
+    faults, inbox = Faults(), Inbox(store)
+    vault_file = state / "vault.json"
+
+    def secret(name: str) -> str:
+        return str(json.loads(vault_file.read_text()).get(name, ""))
+
+    tenant = Tenant(
+        state, issuer=issuer, principals=options.principals, jwks_file=options.jwks_file or state / "jwks.json"
+    )
+    stripe = Stripe(store, faults, secret, webhook_url=options.stripe_webhook_url)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        sending = asyncio.create_task(stripe.send_webhooks())
+        yield
+        sending.cancel()
+        store.close()
+
+    routes = [
+        *tenant.routes(), *Vault(vault_file, tenant).routes(), *Mail(inbox, faults, secret).routes(),
+        *stripe.routes(), *Collector(options.telemetry or state.parent / "telemetry").routes(), *faults.routes(),
+        *inbox.routes(),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+def _listen(port: int) -> socket.socket:
+    # With the protocol named, asyncio turns Nagle's algorithm off; without, each answer waits 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((HOST, port))
+    return listener
+
+
+async def _run(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Serve without uvicorn's own signal handlers: one process has two servers and one stop."""
+    server.capture_signals = suppress  # type: ignore[method-assign,assignment] # a context manager that does nothing
+    await server.serve(sockets=[listener])
