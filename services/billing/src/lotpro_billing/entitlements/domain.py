@@ -1,6 +1,9 @@
 """What a subscription entitles to."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 #: What every plan has so far.
 FEATURES = ("inventory", "sales", "deliveries", "notifications", "privacy")
@@ -37,3 +40,16 @@ def status_of(stripe_status: str) -> Status:
 def features_of(status: Status) -> tuple[str, ...]:
     """What may be used: everything while it runs or is about to, nothing without a subscription."""
     return () if status in (Status.CANCELED, Status.NONE) else FEATURES
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlement:
+    """A row of entitlements; times in UTC."""
+
+    org_id: UUID
+    status: Status
+    plan: str
+    stores_limit: int
+    valid_until: datetime | None
+    version: int
+    updated_at: datetime

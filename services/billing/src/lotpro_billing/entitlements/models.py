@@ -1,13 +1,11 @@
 """The table of entitlements: the last that Stripe said, kept so that it outlives a Stripe outage."""
 
-from dataclasses import dataclass, fields
-from datetime import datetime
-from uuid import UUID
+from dataclasses import fields
 
 from sqlalchemy import BigInteger, Column, DateTime, Enum, Integer, String, Table, Uuid
 
 from lotpro_billing.db import METADATA
-from lotpro_billing.entitlements.domain import Status
+from lotpro_billing.entitlements.domain import Entitlement, Status
 
 ENTITLEMENTS = Table(
     "entitlements",
@@ -20,19 +18,6 @@ ENTITLEMENTS = Table(
     Column("version", BigInteger, nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Entitlement:
-    """A row of entitlements; times in UTC."""
-
-    org_id: UUID
-    status: Status
-    plan: str
-    stores_limit: int
-    valid_until: datetime | None
-    version: int
-    updated_at: datetime
 
 
 #: The columns of `Entitlement`, in its order.

@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
-from lotpro_billing.entitlements.models import COLUMNS, ENTITLEMENTS, Entitlement
+from lotpro_billing.entitlements.domain import Entitlement
+from lotpro_billing.entitlements.models import COLUMNS, ENTITLEMENTS
 from lotpro_kit.db import Session
 
 _OF_ORG = select(*COLUMNS).where(ENTITLEMENTS.c.org_id == bindparam("org_id"))

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from lotpro_billing.entitlements import models
+from lotpro_billing.entitlements import domain
 from lotpro_billing.entitlements.domain import Status, features_of
 from lotpro_kit import api
 
@@ -23,7 +23,7 @@ class Entitlement(api.Answer):
     )
 
 
-def entitlement(row: models.Entitlement | None) -> Entitlement:
+def entitlement(row: domain.Entitlement | None) -> Entitlement:
     """A row as it is shown; an organisation whose event is still on its way is pending."""
     if row is None:
         return Entitlement(

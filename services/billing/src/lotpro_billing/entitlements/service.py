@@ -6,8 +6,7 @@ from uuid import UUID
 from lotpro.billing.v1 import events_pb2
 from lotpro_billing.clients.stripe import Subscription
 from lotpro_billing.entitlements import repository
-from lotpro_billing.entitlements.domain import Status, status_of
-from lotpro_billing.entitlements.models import Entitlement
+from lotpro_billing.entitlements.domain import Entitlement, Status, status_of
 from lotpro_kit import outbox
 from lotpro_kit.db import Session
 

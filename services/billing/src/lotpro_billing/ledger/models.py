@@ -1,12 +1,11 @@
 """The table of ledger entries; the database itself refuses to change or remove them."""
 
-from dataclasses import dataclass, fields
-from datetime import datetime
-from uuid import UUID
+from dataclasses import fields
 
 from sqlalchemy import BigInteger, Column, DateTime, Index, String, Table, UniqueConstraint, Uuid
 
 from lotpro_billing.db import METADATA
+from lotpro_billing.ledger.domain import LedgerEntry
 
 LEDGER_ENTRIES = Table(
     "ledger_entries",
@@ -26,24 +25,6 @@ LEDGER_ENTRIES = Table(
     UniqueConstraint("stripe_invoice_id", "status", "amount_due", "amount_paid"),
     Index("ix_ledger_entries_org", "org_id", "id"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """A row of ledger_entries; amounts in minor units, times in UTC."""
-
-    id: UUID
-    org_id: UUID
-    stripe_invoice_id: str
-    number: str
-    status: str
-    amount_due: int
-    amount_paid: int
-    currency: str
-    period_starts_at: datetime
-    period_ends_at: datetime
-    issued_at: datetime
-    recorded_at: datetime
 
 
 #: The columns of `LedgerEntry`, in its order.

@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy import exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from lotpro_billing.ledger.models import COLUMNS, LEDGER_ENTRIES, LedgerEntry
+from lotpro_billing.ledger.domain import LedgerEntry
+from lotpro_billing.ledger.models import COLUMNS, LEDGER_ENTRIES
 from lotpro_kit.db import Session
 
 

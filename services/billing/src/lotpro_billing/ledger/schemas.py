@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from lotpro_billing.ledger.models import LedgerEntry
+from lotpro_billing.ledger.domain import LedgerEntry
 from lotpro_kit import api
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from lotpro_billing.clients.stripe import Invoice
 from lotpro_billing.ledger import repository
-from lotpro_billing.ledger.models import LedgerEntry
+from lotpro_billing.ledger.domain import LedgerEntry
 from lotpro_kit import ids
 from lotpro_kit.db import Session
 

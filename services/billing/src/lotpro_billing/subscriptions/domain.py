@@ -1,6 +1,7 @@
 """What lotPro sells, and how starting a subscription stays one deed."""
 
 import random
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -44,3 +45,26 @@ def organisation_of(caller: Caller) -> UUID:
     if caller.org_id is None:
         raise NotFound
     return caller.org_id
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A row of subscriptions; times in UTC."""
+
+    id: UUID
+    org_id: UUID
+    owner_id: UUID
+    source_event_id: UUID
+    state: State
+    stripe_customer_id: str | None
+    stripe_subscription_id: str | None
+    plan: str
+    quantity: int
+    trial_ends_at: datetime | None
+    period_ends_at: datetime | None
+    cancel_at_period_end: bool
+    attempts: int
+    next_attempt_at: datetime
+    created_at: datetime
+    updated_at: datetime
+    version: int

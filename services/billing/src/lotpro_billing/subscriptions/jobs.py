@@ -10,9 +10,9 @@ from lotpro_billing.subscriptions.domain import (
     STANDARD_CURRENCY,
     STANDARD_NAME,
     TRIAL_DAYS,
+    Subscription,
     idempotency_key,
 )
-from lotpro_billing.subscriptions.models import Subscription
 from lotpro_kit import telemetry, wake
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database

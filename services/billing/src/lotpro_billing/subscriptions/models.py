@@ -1,8 +1,6 @@
 """The table of subscriptions: written before Stripe is called, so that a crash repeats the call and not the deed."""
 
-from dataclasses import dataclass, fields
-from datetime import datetime
-from uuid import UUID
+from dataclasses import fields
 
 from sqlalchemy import (
     BigInteger,
@@ -20,7 +18,7 @@ from sqlalchemy import (
 )
 
 from lotpro_billing.db import METADATA
-from lotpro_billing.subscriptions.domain import State
+from lotpro_billing.subscriptions.domain import State, Subscription
 
 SUBSCRIPTIONS = Table(
     "subscriptions",
@@ -48,29 +46,6 @@ SUBSCRIPTIONS = Table(
     UniqueConstraint("stripe_subscription_id"),
     Index("ix_subscriptions_pending", "next_attempt_at", postgresql_where=text("state = 'pending'")),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """A row of subscriptions; times in UTC."""
-
-    id: UUID
-    org_id: UUID
-    owner_id: UUID
-    source_event_id: UUID
-    state: State
-    stripe_customer_id: str | None
-    stripe_subscription_id: str | None
-    plan: str
-    quantity: int
-    trial_ends_at: datetime | None
-    period_ends_at: datetime | None
-    cancel_at_period_end: bool
-    attempts: int
-    next_attempt_at: datetime
-    created_at: datetime
-    updated_at: datetime
-    version: int
 
 
 #: The columns of `Subscription`, in its order.

@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from lotpro_billing.subscriptions.domain import LEASE, State
-from lotpro_billing.subscriptions.models import COLUMNS, SUBSCRIPTIONS, Subscription
+from lotpro_billing.subscriptions.domain import LEASE, State, Subscription
+from lotpro_billing.subscriptions.models import COLUMNS, SUBSCRIPTIONS
 from lotpro_kit.db import Session
 
 #: The starter's loop listens to this.

@@ -5,9 +5,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from lotpro_billing.entitlements.domain import Status
-from lotpro_billing.entitlements.models import Entitlement
-from lotpro_billing.subscriptions import models
+from lotpro_billing.entitlements.domain import Entitlement, Status
+from lotpro_billing.subscriptions import domain
 from lotpro_kit import api
 
 
@@ -25,7 +24,7 @@ class Subscription(api.Answer):
     cancel_at_period_end: bool = Field(examples=[False])
 
 
-def subscription(row: models.Subscription | None, entitlement: Entitlement | None) -> Subscription:
+def subscription(row: domain.Subscription | None, entitlement: Entitlement | None) -> Subscription:
     """A row as it is shown; an organisation whose event is still on its way is pending."""
     if row is None:
         return Subscription(

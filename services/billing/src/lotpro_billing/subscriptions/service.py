@@ -8,8 +8,7 @@ from lotpro_billing.clients import stripe
 from lotpro_billing.entitlements import service as entitlements
 from lotpro_billing.ports import Ports
 from lotpro_billing.subscriptions import repository
-from lotpro_billing.subscriptions.domain import State, next_attempt
-from lotpro_billing.subscriptions.models import Subscription
+from lotpro_billing.subscriptions.domain import State, Subscription, next_attempt
 from lotpro_kit import errors, ids, outbox
 from lotpro_kit.db import Session
 

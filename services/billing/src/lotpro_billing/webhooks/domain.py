@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from lotpro_kit import errors
 
@@ -101,3 +102,23 @@ def _text(value: object) -> str:
     """An id; empty for what is none, and for what an id can not be."""
     found = value.get("id") if isinstance(value, dict) else value
     return found if isinstance(found, str) and len(found) <= 255 and found.isprintable() else ""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """A row of webhook_events; ids are the provider's, times in UTC."""
+
+    provider: str
+    event_id: str
+    type: str
+    object_id: str
+    subscription_id: str
+    customer_id: str
+    org_id: UUID | None
+    state: State
+    reason: str | None
+    attempts: int
+    next_attempt_at: datetime
+    occurred_at: datetime
+    received_at: datetime
+    processed_at: datetime | None

@@ -5,7 +5,7 @@ import asyncio
 from lotpro_billing.db import SCOPE
 from lotpro_billing.ports import Ports
 from lotpro_billing.webhooks import repository, service
-from lotpro_billing.webhooks.models import WebhookEvent
+from lotpro_billing.webhooks.domain import WebhookEvent
 from lotpro_kit import errors, telemetry, wake
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database

@@ -1,13 +1,11 @@
 """The table of webhooks: ids and fate of every event, kept as long as billing records; never a body."""
 
-from dataclasses import dataclass, fields
-from datetime import datetime
-from uuid import UUID
+from dataclasses import fields
 
 from sqlalchemy import Column, DateTime, Enum, Index, Integer, PrimaryKeyConstraint, String, Table, Uuid, text
 
 from lotpro_billing.db import METADATA
-from lotpro_billing.webhooks.domain import State
+from lotpro_billing.webhooks.domain import State, WebhookEvent
 
 WEBHOOK_EVENTS = Table(
     "webhook_events",
@@ -29,26 +27,6 @@ WEBHOOK_EVENTS = Table(
     PrimaryKeyConstraint("provider", "event_id"),
     Index("ix_webhook_events_due", "next_attempt_at", postgresql_where=text("state = 'stored'")),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookEvent:
-    """A row of webhook_events; ids are the provider's, times in UTC."""
-
-    provider: str
-    event_id: str
-    type: str
-    object_id: str
-    subscription_id: str
-    customer_id: str
-    org_id: UUID | None
-    state: State
-    reason: str | None
-    attempts: int
-    next_attempt_at: datetime
-    occurred_at: datetime
-    received_at: datetime
-    processed_at: datetime | None
 
 
 #: The columns of `WebhookEvent`, in its order.

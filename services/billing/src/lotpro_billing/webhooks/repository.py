@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from lotpro_billing.webhooks.domain import State
-from lotpro_billing.webhooks.models import COLUMNS, WEBHOOK_EVENTS, WebhookEvent
+from lotpro_billing.webhooks.domain import State, WebhookEvent
+from lotpro_billing.webhooks.models import COLUMNS, WEBHOOK_EVENTS
 from lotpro_kit.db import Session
 
 #: The processor's loop listens to this.

@@ -6,11 +6,9 @@ from uuid import UUID
 from lotpro_billing.ledger import service as ledger
 from lotpro_billing.ports import Ports
 from lotpro_billing.subscriptions import service as subscriptions
-from lotpro_billing.subscriptions.domain import next_attempt
-from lotpro_billing.subscriptions.models import Subscription
+from lotpro_billing.subscriptions.domain import Subscription, next_attempt
 from lotpro_billing.webhooks import repository
-from lotpro_billing.webhooks.domain import PROVIDER, Notice, State
-from lotpro_billing.webhooks.models import WebhookEvent
+from lotpro_billing.webhooks.domain import PROVIDER, Notice, State, WebhookEvent
 from lotpro_kit import errors
 from lotpro_kit.db import Session
 

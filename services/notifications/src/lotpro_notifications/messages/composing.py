@@ -11,8 +11,7 @@ from lotpro_kit import errors
 from lotpro_notifications.clients.identity import CodeIsGone, Contact
 from lotpro_notifications.clients.inventory import Sale
 from lotpro_notifications.clients.mail import Letter
-from lotpro_notifications.messages.domain import Channel, Kind
-from lotpro_notifications.messages.models import Message
+from lotpro_notifications.messages.domain import Channel, Kind, Message
 from lotpro_notifications.ports import Ports
 from lotpro_notifications.templates import service as templates
 

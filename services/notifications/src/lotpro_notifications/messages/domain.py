@@ -78,3 +78,28 @@ class Person:
     user_id: UUID | None = None
     customer_id: UUID | None = None
     outside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A row of messages; times in UTC."""
+
+    id: UUID
+    org_id: UUID | None
+    kind: Kind
+    lane: Lane
+    channel: Channel | None
+    user_id: UUID | None
+    about_id: UUID
+    customer_id: UUID | None
+    source_event_id: UUID
+    part: str
+    state: State
+    attempts: int
+    next_attempt_at: datetime
+    leased_until: datetime | None
+    expires_at: datetime | None
+    provider_id: str | None
+    reason: str | None
+    created_at: datetime
+    updated_at: datetime

@@ -11,8 +11,7 @@ from lotpro_kit import telemetry, wake
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database
 from lotpro_notifications.messages import repository, service
-from lotpro_notifications.messages.domain import AT_ONCE, LEASE, Lane, State
-from lotpro_notifications.messages.models import Message
+from lotpro_notifications.messages.domain import AT_ONCE, LEASE, Lane, Message, State
 from lotpro_notifications.messages.service import SCOPE, Fate
 from lotpro_notifications.ports import Ports
 

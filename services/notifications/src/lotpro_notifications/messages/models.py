@@ -1,13 +1,11 @@
 """The table of messages: who gets what because of which event, never its content or an address."""
 
-from dataclasses import dataclass, fields
-from datetime import datetime
-from uuid import UUID
+from dataclasses import fields
 
 from sqlalchemy import Column, DateTime, Enum, Index, Integer, String, Table, UniqueConstraint, Uuid, text
 
 from lotpro_notifications.db import METADATA
-from lotpro_notifications.messages.domain import Channel, Kind, Lane, State
+from lotpro_notifications.messages.domain import Channel, Kind, Lane, Message, State
 
 
 def _text_of(kind: type[Channel] | type[Kind] | type[Lane] | type[State]) -> Enum:
@@ -49,31 +47,6 @@ MESSAGES = Table(
     Index("ix_messages_user", "user_id"),
     Index("ix_messages_customer", "org_id", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A row of messages; times in UTC."""
-
-    id: UUID
-    org_id: UUID | None
-    kind: Kind
-    lane: Lane
-    channel: Channel | None
-    user_id: UUID | None
-    about_id: UUID
-    customer_id: UUID | None
-    source_event_id: UUID
-    part: str
-    state: State
-    attempts: int
-    next_attempt_at: datetime
-    leased_until: datetime | None
-    expires_at: datetime | None
-    provider_id: str | None
-    reason: str | None
-    created_at: datetime
-    updated_at: datetime
 
 
 #: The columns of `Message`, in its order.

@@ -10,8 +10,8 @@ from sqlalchemy import ARRAY, ColumnElement, Integer, String, and_, bindparam, f
 from sqlalchemy.dialects.postgresql import insert
 
 from lotpro_kit.db import Session
-from lotpro_notifications.messages.domain import LEASE, Lane, Person, State
-from lotpro_notifications.messages.models import COLUMNS, MESSAGES, Message
+from lotpro_notifications.messages.domain import LEASE, Lane, Message, Person, State
+from lotpro_notifications.messages.models import COLUMNS, MESSAGES
 
 #: The sender's loop listens to this.
 CHANNEL = "messages"

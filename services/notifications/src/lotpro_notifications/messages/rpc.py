@@ -7,7 +7,7 @@ from lotpro_kit import rpc
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database
 from lotpro_notifications.messages import service
-from lotpro_notifications.messages.models import Message
+from lotpro_notifications.messages.domain import Message
 from lotpro_notifications.messages.service import SCOPE
 
 

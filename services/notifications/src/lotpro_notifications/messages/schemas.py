@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from lotpro_kit import api
-from lotpro_notifications.messages import models
+from lotpro_notifications.messages import domain
 from lotpro_notifications.messages.domain import Channel, Kind, Lane, State
 
 
@@ -38,7 +38,7 @@ class MessagePage(api.Answer):
     next_cursor: str | None = Field(description="For the next page; null at the end.", examples=[None])
 
 
-def message(row: models.Message) -> Message:
+def message(row: domain.Message) -> Message:
     """A row as it is shown."""
     return Message.model_construct(
         id=row.id, kind=row.kind, lane=row.lane, channel=row.channel, recipient_id=row.user_id, state=row.state,

@@ -14,8 +14,7 @@ from lotpro_notifications.clients.mail import Letter
 from lotpro_notifications.clients.outcome import Ambiguous, NotTaken, Rejected
 from lotpro_notifications.messages import repository
 from lotpro_notifications.messages.composing import Composed, compose
-from lotpro_notifications.messages.domain import Channel, Kind, Lane, Person, State, gives_up, next_attempt
-from lotpro_notifications.messages.models import Message
+from lotpro_notifications.messages.domain import Channel, Kind, Lane, Message, Person, State, gives_up, next_attempt
 from lotpro_notifications.ports import Ports
 
 #: The scope in which row-level security shows messages of every organisation: to the sender and to other services.

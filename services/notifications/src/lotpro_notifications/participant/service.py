@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from lotpro_notifications.clients.identity import Identity
-from lotpro_notifications.messages.domain import Person
-from lotpro_notifications.messages.models import Message
+from lotpro_notifications.messages.domain import Message, Person
 
 
 async def user(*, identity: Identity, org_id: UUID | None, user_id: UUID) -> Person:
