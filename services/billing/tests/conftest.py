@@ -153,10 +153,24 @@ async def billing(
         app.SERVICE, postgres, signer, clock=clock, identity_grpc=target, stripe_api_url=stripe_url,
         stripe_api_key="sk_test_lotpro", stripe_webhook_secret=factories.WEBHOOK_SECRET,
     )
-    stripe = StripeApi(runtime.settings)
-    runtime.closing.append(stripe.close)
-    ports = Ports(identity=IdentityOverGrpc(runtime.channel(target)), stripe=stripe, clock=clock)
-    yield Billing(
-        runtime, app.wire(runtime), ports, signer, fake_stripe, fake_identity, clock, uuid4(), uuid4()
-    )
+    yield over(runtime, signer, identity=fake_identity, stripe=fake_stripe, clock=clock)
     await runtime.close()
+
+
+def over(
+    runtime: service.Runtime[Settings],
+    signer: testing.Signer,
+    *,
+    identity: Identity,
+    stripe: FakeStripe | None = None,
+    clock: testing.Clock | None = None,
+) -> Billing:
+    """Billing over a runtime, for a new organisation."""
+    api = StripeApi(runtime.settings)
+    runtime.closing.append(api.close)
+    target = runtime.settings.identity_grpc
+    ports = Ports(identity=IdentityOverGrpc(runtime.channel(target)), stripe=api, clock=runtime.clock)
+    return Billing(
+        runtime, app.wire(runtime), ports, signer, stripe or FakeStripe(), identity, clock or testing.Clock(), uuid4(),
+        uuid4(),
+    )

@@ -1,9 +1,10 @@
 """Notifications, running on this test process's database, with the other services and providers of the test."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -131,12 +132,27 @@ async def peers(signer: testing.Signer) -> AsyncIterator[Peers]:
 async def notifications(
     postgres: testing.Postgres, signer: testing.Signer, peers: Peers
 ) -> AsyncIterator[Notifications]:
-    clock = testing.Clock()
-    settings: dict[str, Any] = {**SECRETS, "identity_grpc": peers.target, "inventory_grpc": peers.target}
-    runtime = await testing.open_runtime(app.SERVICE, postgres, signer, clock=clock, **settings)
     providers = Providers()
-    http = httpx.AsyncClient(transport=httpx.MockTransport(providers))
-    runtime.closing.append(http.aclose)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(providers)) as http:
+        peers.identity.away = False
+        found = await over(postgres, signer, peers, http, providers=providers)
+        yield found
+        await found.runtime.close()
+
+
+async def over(
+    postgres: testing.Postgres,
+    signer: testing.Signer,
+    peers: Peers,
+    http: httpx.AsyncClient,
+    *,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    providers: Providers | None = None,
+) -> Notifications:
+    """Notifications that reaches its providers with this client, for a new organisation."""
+    clock = testing.Clock()
+    told: dict[str, Any] = {**SECRETS, **settings, "identity_grpc": peers.target, "inventory_grpc": peers.target}
+    runtime = await testing.open_runtime(app.SERVICE, postgres, signer, clock=clock, **told)
     ports = Ports(
         identity=IdentityOverGrpc(runtime.channel(peers.target)),
         inventory=InventoryOverGrpc(runtime.channel(peers.target)),
@@ -145,8 +161,7 @@ async def notifications(
         clock=clock,
         public_url=runtime.settings.public_url,
     )
-    peers.identity.away = False
-    yield Notifications(
-        runtime, app.wire(runtime), ports, signer, peers.identity, peers.inventory, providers, clock, uuid4()
+    return Notifications(
+        runtime, app.wire(runtime), ports, signer, peers.identity, peers.inventory, providers or Providers(), clock,
+        uuid4(),
     )
-    await runtime.close()
