@@ -234,32 +234,38 @@ async def _serve(service: Service[Settings], runtime: Runtime[Settings], parts: 
 
 async def _http(service: Service[Settings], runtime: Runtime[Settings], parts: Parts, stop: asyncio.Event) -> None:
     settings = runtime.settings
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(service, runtime, parts),
-            host=settings.host,
-            port=settings.http_port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,  # the kit reads what the gateway appended by itself
-            lifespan="off",
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=10,
-        )
+    config = uvicorn.Config(
+        create_app(service, runtime, parts),
+        host=settings.host,
+        port=settings.http_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,  # the kit reads what the gateway appended by itself
+        lifespan="off",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=10,
     )
-    server.capture_signals = suppress  # type: ignore[assignment,method-assign] # signals are ours: see _serve
+    server = _HttpServer(config, stop)
     # What stands now stands until the end: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    serving = asyncio.create_task(server.serve())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
-    await serving
+    await server.serve()
     if not stop.is_set():
         raise RuntimeError("the HTTP server ended by itself")
+
+
+class _HttpServer(uvicorn.Server):
+    """uvicorn without the ten looks a second for something to do: an idle service sleeps until it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, stop: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stop = stop
+        self.capture_signals = suppress  # type: ignore[assignment,method-assign] # signals are ours: see _serve
+
+    async def main_loop(self) -> None:
+        await self._stop.wait()
 
 
 async def _grpc(runtime: Runtime[Settings], parts: Parts, stop: asyncio.Event) -> None:

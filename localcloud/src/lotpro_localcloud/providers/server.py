@@ -53,29 +53,28 @@ async def serve(options: argparse.Namespace) -> None:
         ready["tls_port"] = tls.getsockname()[1]
         listeners.append((tls, {"ssl_certfile": str(options.cert), "ssl_keyfile": str(options.key)}))
     app = build(options, issuer=options.issuer or f"https://localhost:{ready.get('tls_port', 0)}/tenant/v2.0")
+    stop = asyncio.Event()
     servers = [
-        uvicorn.Server(
+        _Server(
             uvicorn.Config(
                 app, log_config=None, access_log=False, lifespan="on" if number == 0 else "off", server_header=False,
-                timeout_graceful_shutdown=1, **extra,
-            )
+                date_header=False, timeout_graceful_shutdown=1, **extra,
+            ),
+            stop,
         )
         for number, (_, extra) in enumerate(listeners)
     ]
     running = [
-        asyncio.create_task(_run(server, listener))
+        asyncio.create_task(server.serve(sockets=[listener]))
         for server, (listener, _) in zip(servers, listeners, strict=True)
     ]
-    while not all(server.started for server in servers):
-        await asyncio.sleep(0.01)  # noqa: ASYNC110 - uvicorn tells by an attribute only
+    while not all(server.started for server in servers):  # noqa: ASYNC110 - uvicorn tells by an attribute only
+        await asyncio.sleep(0.01)
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
-    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await stop.wait()
-    for server in servers:
-        server.should_exit = True
     await asyncio.gather(*running)
 
 
@@ -117,7 +116,13 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-async def _run(server: uvicorn.Server, listener: socket.socket) -> None:
-    """Serve without uvicorn's own signal handlers: one process has two servers and one stop."""
-    server.capture_signals = suppress  # type: ignore[method-assign,assignment] # a context manager that does nothing
-    await server.serve(sockets=[listener])
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers, for one process has two servers, and without ten looks a second."""
+
+    def __init__(self, config: uvicorn.Config, stop: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stop = stop
+        self.capture_signals = suppress  # type: ignore[method-assign,assignment] # a context manager that does nothing
+
+    async def main_loop(self) -> None:
+        await self._stop.wait()
