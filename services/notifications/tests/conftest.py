@@ -21,10 +21,10 @@ from lotpro_notifications.clients.identity import IdentityOverGrpc
 from lotpro_notifications.clients.inventory import InventoryOverGrpc
 from lotpro_notifications.clients.mail import SendGrid
 from lotpro_notifications.clients.sms import Twilio
+from lotpro_notifications.db import SCOPE
 from lotpro_notifications.messages import repository
 from lotpro_notifications.messages.domain import Message
 from lotpro_notifications.messages.jobs import Sender
-from lotpro_notifications.messages.service import SCOPE
 from lotpro_notifications.ports import Ports
 from lotpro_notifications.settings import Settings
 from services.notifications.tests.factories import Identity, Inventory, Providers

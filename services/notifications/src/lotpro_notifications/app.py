@@ -17,6 +17,7 @@ from lotpro_notifications.messages.jobs import Sender
 from lotpro_notifications.messages.rpc import NotificationsRpc
 from lotpro_notifications.participant.rpc import ParticipantRpc
 from lotpro_notifications.ports import Ports
+from lotpro_notifications.preferences import api as preferences_api
 from lotpro_notifications.settings import Settings
 
 
@@ -35,7 +36,9 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         public_url=settings.public_url,
     )
     return service.Parts(
-        routers=[messages_api.router(database, runtime.cursors)],
+        routers=[
+            messages_api.router(database, runtime.cursors), preferences_api.router(database, runtime.clock),
+        ],
         servicers=[
             rpc.Servicer(
                 notifications_pb2.DESCRIPTOR,

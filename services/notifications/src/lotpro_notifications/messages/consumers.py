@@ -8,9 +8,11 @@ from lotpro.privacy.v1 import events_pb2 as privacy_events
 from lotpro_kit import bus, ids, inbox
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database
+from lotpro_notifications.db import SCOPE
 from lotpro_notifications.messages import service
-from lotpro_notifications.messages.service import SCOPE, Cause
+from lotpro_notifications.messages.service import Cause
 from lotpro_notifications.ports import Ports
+from lotpro_notifications.preferences import service as preferences
 
 
 def consumers(database: Database, ports: Ports) -> list[bus.Consumer]:
@@ -30,15 +32,17 @@ def consumers(database: Database, ports: Ports) -> list[bus.Consumer]:
         # Asked before the transaction, so that it waits for nobody.
         owners = await ports.identity.owners(org_id)
         contacts = await ports.identity.contacts(owners) if owners else {}
-        async with database.begin(system(org_id)) as session:
+        phones = [owner for owner in owners if owner in contacts and contacts[owner].phone]
+        async with database.begin(system(org_id, scope=SCOPE)) as session:
             if await inbox.claim(session, delivery.id):
+                quiet = await preferences.without_sms(session=session, user_ids=phones)
                 await service.queue_vehicle_sold(
                     session=session,
                     cause=Cause(delivery.id, delivery.time, org_id),
                     sale_id=UUID(event.sale_id),
                     customer_id=ids.parse(event.customer_id),
                     by_mail=[owner for owner in owners if owner in contacts],
-                    by_sms=[owner for owner in owners if owner in contacts and contacts[owner].phone],
+                    by_sms=[owner for owner in phones if owner not in quiet],
                     now=ports.clock(),
                 )
 

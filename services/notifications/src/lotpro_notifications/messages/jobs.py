@@ -10,9 +10,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from lotpro_kit import telemetry, wake
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database
+from lotpro_notifications.db import SCOPE
 from lotpro_notifications.messages import repository, service
 from lotpro_notifications.messages.domain import AT_ONCE, LEASE, Lane, Message, State
-from lotpro_notifications.messages.service import SCOPE, Fate
+from lotpro_notifications.messages.service import Fate
 from lotpro_notifications.ports import Ports
 
 #: At the end of the process, messages in flight are waited for this long: less than the kit's SHUTDOWN_SECONDS.

@@ -6,9 +6,9 @@ from lotpro.notifications.v1 import notifications_pb2, notifications_pb2_grpc
 from lotpro_kit import rpc
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database
+from lotpro_notifications.db import SCOPE
 from lotpro_notifications.messages import service
 from lotpro_notifications.messages.domain import Message
-from lotpro_notifications.messages.service import SCOPE
 
 
 class NotificationsRpc(notifications_pb2_grpc.NotificationsServiceServicer):

@@ -17,8 +17,6 @@ from lotpro_notifications.messages.composing import Composed, compose
 from lotpro_notifications.messages.domain import Channel, Kind, Lane, Message, Person, State, gives_up, next_attempt
 from lotpro_notifications.ports import Ports
 
-#: The scope in which row-level security shows messages of every organisation: to the sender and to other services.
-SCOPE = "sender"
 #: News is worth sending for so long; an alert on the phone ages faster.
 _WORTH = {Channel.EMAIL: timedelta(days=3), Channel.SMS: timedelta(hours=1)}
 _EXPORT_PAGE = 200

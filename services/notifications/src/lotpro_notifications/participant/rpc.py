@@ -9,13 +9,13 @@ from lotpro_kit import errors, rpc
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database
 from lotpro_notifications.clients.identity import Identity
-from lotpro_notifications.db import ROOM
+from lotpro_notifications.db import ROOM, SCOPE
 from lotpro_notifications.messages import service as messages
 from lotpro_notifications.messages.domain import Person
-from lotpro_notifications.messages.service import SCOPE
 from lotpro_notifications.participant import service
+from lotpro_notifications.preferences import service as preferences
 
-TABLE = "messages"
+MESSAGES, PREFERENCES = "messages", "preferences"
 
 
 class ParticipantRpc(participant_pb2_grpc.PrivacyParticipantServiceServicer):
@@ -43,22 +43,38 @@ class ParticipantRpc(participant_pb2_grpc.PrivacyParticipantServiceServicer):
     async def Discover(  # noqa: N802 - gRPC's name
         self, request: participant_pb2.DiscoverRequest, context: Any
     ) -> participant_pb2.DiscoverResponse:
-        """How many messages there are to the user or about the customer."""
+        """How many messages there are to the user or about the customer, and whether the user chose anything."""
         person = await self._person(request.subject)
+        chosen = 0
         async with self._database.begin(system(scope=SCOPE)) as session:
-            count = await messages.count_messages(session=session, person=person)
-        return participant_pb2.DiscoverResponse(counts=[participant_pb2.TableCount(table=TABLE, count=count)])
+            sent = await messages.count_messages(session=session, person=person)
+            if person.outside and person.user_id is not None:
+                chosen = await preferences.count_preferences(session=session, user_id=person.user_id)
+        return participant_pb2.DiscoverResponse(
+            counts=[
+                participant_pb2.TableCount(table=MESSAGES, count=sent),
+                participant_pb2.TableCount(table=PREFERENCES, count=chosen),
+            ]
+        )
 
     async def Export(  # noqa: N802 - gRPC's name
         self, request: participant_pb2.ExportRequest, context: Any
     ) -> AsyncIterator[participant_pb2.ExportResponse]:
-        """The messages, one each; who else they went to is left out."""
+        """The messages, one each, without who else they went to; then the user's own preferences."""
         person = await self._person(request.subject)
         async with self._database.begin(system(scope=SCOPE)) as session:
             async for message in messages.messages_for_export(session=session, person=person):
-                answer = participant_pb2.ExportResponse(table=TABLE, record_id=str(message.id), third_party=False)
+                answer = participant_pb2.ExportResponse(table=MESSAGES, record_id=str(message.id), third_party=False)
                 answer.fields.update(service.fields_of(message))
                 yield answer
+            if person.outside and person.user_id is not None:
+                chosen = await preferences.view_preferences(session=session, user_id=person.user_id)
+                if chosen.version:
+                    answer = participant_pb2.ExportResponse(
+                        table=PREFERENCES, record_id=str(chosen.user_id), third_party=False
+                    )
+                    answer.fields.update({"sms_alerts": chosen.sms_alerts})
+                    yield answer
 
     async def _person(self, subject: participant_pb2.Subject) -> Person:
         if subject.kind == participant_pb2.SUBJECT_KIND_CUSTOMER:

@@ -1,0 +1,1 @@
+"""Preferences: which messages a person wants on which channel."""
