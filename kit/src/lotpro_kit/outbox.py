@@ -132,5 +132,6 @@ _DUE = text(
 )
 _POSTPONE = text(
     "UPDATE outbox SET attempts = attempts + 1,"
-    " next_attempt_at = clock_timestamp() + make_interval(secs => least(power(2, least(attempts, 12)), :cap)) WHERE id = ANY(:ids)"
+    " next_attempt_at = clock_timestamp() + make_interval(secs => least(power(2, least(attempts, 12)), :cap))"
+    " WHERE id = ANY(:ids)"
 )

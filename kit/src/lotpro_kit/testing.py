@@ -320,7 +320,8 @@ def _key() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-AUDIT_SEALING_KEY = _key()
+#: One of each for the test process: its tests share a database, and rows of one may be met by another.
+AUDIT_SEALING_KEY, CURSOR_KEY, KEY_ENCRYPTION_KEY, BLIND_INDEX_KEY = (_key() for _ in range(4))
 
 
 def settings(spec: "service.Service[Settings]", **overrides: Any) -> Settings:
@@ -336,9 +337,9 @@ def settings(spec: "service.Service[Settings]", **overrides: Any) -> Settings:
         "service_principals": "unused=unused",
         "user_token_jwks_url": "http://127.0.0.1:1/jwks.json",
         "public_url": "http://localhost:8080",
-        "cursor_key": _key(),
-        "data_key_encryption_key": _key(),
-        "blind_index_key": _key(),
+        "cursor_key": CURSOR_KEY,
+        "data_key_encryption_key": KEY_ENCRYPTION_KEY,
+        "blind_index_key": BLIND_INDEX_KEY,
         "audit_sealing_public_key": crypto.sealing_public_key(AUDIT_SEALING_KEY),
     }
     return spec.settings(**(values | overrides))

@@ -1,0 +1,1 @@
+"""Other services, as far as privacy needs them."""

@@ -1,0 +1,1 @@
+"""The published policy, for everybody to read and for machines to compare."""
