@@ -208,15 +208,16 @@ def customer_asks_for_data(story: Story) -> Sequence[str]:
         expect=201,
     )
     story.ids["request_id"] = opened["id"]
-    eventually(
-        lambda: story.owner.ask("GET", f"/api/privacy/v1/requests/{opened['id']}"),
-        lambda found: found["state"] == "answered",
-    )
-    export = story.owner.ask("GET", f"/api/privacy/v1/requests/{opened['id']}/export")
-    text = str(export)
+    asked = f"/api/privacy/v1/requests/{opened['id']}"
+    done = eventually(lambda: story.owner.ask("GET", asked), lambda found: found["state"] == "ready")
+    collected = story.owner.ask("GET", f"{asked}/answer")["services"]
     for word in (story.customer.name, story.customer.email, story.customer.phone):
-        assert word in text, f"{word} is missing in what the request returned"
-    return []
+        assert word in str(collected["inventory"]), f"{word} is missing in what inventory returned"
+    missing = {"inventory", "identity", "notifications", "audit"} - collected.keys()
+    assert not missing, f"nothing was returned by {missing}"
+    counts = [(name, sum(len(rows) for rows in tables.values())) for name, tables in collected.items()]
+    return [f"due on {done['due_on']}; records: " + ", ".join(f"{name} {count}" for name, count in sorted(counts))]
+
 
 
 STEPS: tuple[Step, ...] = (
