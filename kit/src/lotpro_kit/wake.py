@@ -26,9 +26,12 @@ class Loop:
         self._work = work
         self._wake = asyncio.Event()
 
-    def wake(self) -> None:
-        """Work again soon, without a notification."""
-        self._wake.set()
+    def wake(self, *, after: float = 0.0) -> None:
+        """Work again without a notification: soon, or in so many seconds, for a row that waits for its time."""
+        if after <= 0:
+            self._wake.set()
+        elif after < SWEEP_SECONDS:
+            asyncio.get_running_loop().call_later(after, self._wake.set)
 
     async def run(self) -> None:
         """Work until cancelled; a lost database is waited for."""

@@ -54,8 +54,10 @@ class Starter:
                     "subscription not started", subscription_id=str(row.id), error=type(error).__name__,
                     at=telemetry.place_of(error),
                 )
+                now = self._ports.clock()
                 async with self._database.begin(system(row.org_id)) as session:
-                    await service.postpone(session=session, row=row, now=self._ports.clock())
+                    again = await service.postpone(session=session, row=row, now=now)
+                self._loop.wake(after=(again - now).total_seconds())
 
     async def _start(self, row: Subscription) -> None:
         stripe = self._ports.stripe

@@ -57,9 +57,11 @@ async def lease_pending(*, session: Session, now: datetime) -> Subscription | No
     return await repository.lease_pending(session, now=now)
 
 
-async def postpone(*, session: Session, row: Subscription, now: datetime) -> None:
-    """Try a subscription that could not be started again later."""
-    await repository.update_subscription(session, row.id, next_attempt_at=next_attempt(row.attempts, now))
+async def postpone(*, session: Session, row: Subscription, now: datetime) -> datetime:
+    """Try a subscription that could not be started again later; answers when."""
+    at = next_attempt(row.attempts, now)
+    await repository.update_subscription(session, row.id, next_attempt_at=at)
+    return at
 
 
 async def note_customer(*, session: Session, row: Subscription, customer_id: str, now: datetime) -> None:

@@ -58,5 +58,6 @@ class Processor:
                 error=type(error).__name__, at=telemetry.place_of(error),
             )
             async with self._database.begin(system(scope=SCOPE)) as session:
-                await service.postpone_webhook(session=session, event=event, reason=reason, now=now)
+                again = await service.postpone_webhook(session=session, event=event, reason=reason, now=now)
+            self._loop.wake(after=(again - now).total_seconds())
         return True

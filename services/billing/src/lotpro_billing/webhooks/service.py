@@ -98,9 +98,9 @@ async def _done(
     )
 
 
-async def postpone_webhook(*, session: Session, event: WebhookEvent, reason: str, now: datetime) -> None:
-    """Look into an event again later."""
+async def postpone_webhook(*, session: Session, event: WebhookEvent, reason: str, now: datetime) -> datetime:
+    """Look into an event again later; answers when."""
     attempts = event.attempts + 1
-    await repository.update(
-        session, event, attempts=attempts, reason=reason, next_attempt_at=next_attempt(attempts, now)
-    )
+    at = next_attempt(attempts, now)
+    await repository.update(session, event, attempts=attempts, reason=reason, next_attempt_at=at)
+    return at

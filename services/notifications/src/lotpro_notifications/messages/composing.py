@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from lotpro_kit import errors
@@ -93,7 +94,7 @@ async def _vehicle_sold(ports: Ports, message: Message) -> Composed:
         "stock_number": sale.stock_number,
         "price": _price(sale.price_amount, sale.price_currency),
         "sold": _when(sale.sold_at),
-        "link": f"{ports.public_url}/vehicles?q={sale.stock_number}",
+        "link": f"{ports.public_url}/vehicles?q={quote(sale.stock_number)}",
     }
     if message.channel is Channel.SMS:
         if not contact.phone:

@@ -85,8 +85,7 @@ class Sender:
             await self._settle(message, fate)
         log.info("message", message_id=str(message.id), kind=message.kind, state=fate.state, reason=fate.reason or "")
         if fate.state is State.QUEUED and fate.next_attempt_at is not None:
-            wait = (fate.next_attempt_at - self._ports.clock()).total_seconds()
-            asyncio.get_running_loop().call_later(max(0.0, min(wait, wake.SWEEP_SECONDS)), self._loop.wake)
+            self._loop.wake(after=(fate.next_attempt_at - self._ports.clock()).total_seconds())
 
     async def _settle(self, message: Message, fate: Fate) -> None:
         """Write the fate down; a lost database is tried again for as long as the lease lasts."""
