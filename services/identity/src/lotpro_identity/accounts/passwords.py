@@ -28,10 +28,13 @@ class Passwords:
     """Argon2id, 19 MiB, t=2, p=1 (OWASP ASVS 5.0, 11.4.2), over the HMAC of the password under the pepper."""
 
     def __init__(self, pepper: Callable[[], str], *, threads: int, queue: int) -> None:
-        self._source, self._queue = pepper, queue
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._source, self._threads, self._queue = pepper, threads, queue
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
         self._waiting = 0
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._threads, thread_name_prefix="argon2")
 
     @cached_property
     def _pepper(self) -> bytes:
