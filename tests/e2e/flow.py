@@ -39,6 +39,11 @@ class Story:
     codes: list[str] = field(default_factory=list)
     vehicle_version: str = ""
 
+    def close(self) -> None:
+        """Hang up."""
+        for end in (self.owner.gateway, self.seller.gateway, self.inbox):
+            end.close()
+
     def personal_words(self) -> list[str]:
         """What no event, log or span may contain: names, addresses, phones and codes of these people."""
         people = (self.owner, self.seller, self.customer)

@@ -189,6 +189,9 @@ class Inbox:
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url, timeout=10, trust_env=False)
 
+    def close(self) -> None:
+        self._http.close()
+
     def messages(self, to: str) -> list[Message]:
         """All messages to an address or number, the newest first."""
         answer = self._http.get("/inbox/messages", params={"to": to})
