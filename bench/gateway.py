@@ -1,10 +1,9 @@
-"""A one-row read through Envoy with a JWT: requests a second on this machine, against the bare service's health page."""
+"""A one-row read through Envoy with a JWT, against the bare service's health page in the same run."""
 
 import asyncio
 
-from bench.stack import Stack, running_stack
-
 from bench import figure, load
+from bench.stack import Stack, running_stack
 
 CONNECTIONS = 16
 SECONDS = 8.0

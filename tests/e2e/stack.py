@@ -56,13 +56,13 @@ class Stack:
         return self.ended()
 
 
-def start(state: Path, *, seed: bool = False) -> Stack:
-    """Start a stack on a state, new or used before; raises NotUp."""
+def start(state: Path, *, seed: bool = False, trace_ratio: float = 1.0) -> Stack:
+    """Start a stack on a state, new or used before, in which every request is traced; raises NotUp."""
     state.parent.mkdir(parents=True, exist_ok=True)
     ready, output = state.with_name(f"{state.name}-ready.json"), state.with_name(f"{state.name}-output.txt")
     ready.unlink(missing_ok=True)
     command = [sys.executable, "-m", "lotpro_localcloud", "up", "--ports", "ephemeral", "--state", str(state)]
-    command += ["--ready-file", str(ready), *([] if seed else ["--no-seed"])]
+    command += ["--ready-file", str(ready), "--trace-ratio", str(trace_ratio), *([] if seed else ["--no-seed"])]
     began = time.monotonic()
     with output.open("w") as file:
         process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, text=True)

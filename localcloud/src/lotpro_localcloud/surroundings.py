@@ -36,7 +36,9 @@ def issuer(ports: Mapping[str, int]) -> str:
     return f"https://localhost:{ports['providers_tls']}{ISSUER_PATH}"
 
 
-def service(name: str, *, ports: Mapping[str, int], state: State, secrets: Mapping[str, str]) -> dict[str, str]:
+def service(
+    name: str, *, ports: Mapping[str, int], state: State, secrets: Mapping[str, str], trace_ratio: float
+) -> dict[str, str]:
     """The environment of a service; its secrets are not in it but in the vault."""
     providers = f"http://{HOST}:{ports['providers']}"
     peers = {f"LOTPRO_{peer.upper()}_GRPC": f"{HOST}:{ports[f'{peer}_grpc']}" for peer in SERVICES}
@@ -61,7 +63,7 @@ def service(name: str, *, ports: Mapping[str, int], state: State, secrets: Mappi
         "LOTPRO_USER_TOKEN_JWKS_URL": f"http://{HOST}:{ports['identity_http']}/api/identity/v1/jwks.json",
         "LOTPRO_PUBLIC_URL": f"http://localhost:{ports['gateway']}",
         "LOTPRO_OTLP_ENDPOINT": f"{providers}/otlp",
-        "LOTPRO_TRACE_RATIO": "1",
+        "LOTPRO_TRACE_RATIO": str(trace_ratio),
         "LOTPRO_AUDIT_SEALING_PUBLIC_KEY": secrets["audit-sealing-public-key"],
         "LOTPRO_STRIPE_API_URL": f"{providers}/stripe",
         "LOTPRO_SENDGRID_API_URL": f"{providers}/sendgrid",

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _check_disk(state.root)
             ports = topology.free_ports() if options.ports == "ephemeral" else topology.DEFAULT_PORTS
             topology.check_free(ports)
-            return asyncio.run(Stack(state, ports, seed=options.seed, ready_file=options.ready_file).run())
+            return asyncio.run(Stack(state, ports, options).run())
     except InUse as error:
         sentence = f"lotPro already runs here ({error}). Stop that first, or give another --state."
     except topology.PortTaken as error:
@@ -61,6 +61,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--state", type=Path, default=surroundings.root() / ".lotpro", help="where everything is kept")
     parser.add_argument("--ports", choices=("default", "ephemeral"), default="default")
     parser.add_argument("--no-seed", dest="seed", action="store_false", help="without the demo organisation")
+    parser.add_argument("--trace-ratio", type=float, default=0.1, help="share of requests that are traced")
     parser.add_argument("--ready-file", type=Path, help="written when all is up: addresses and process ids, as JSON")
     return parser.parse_args(argv)
 
@@ -68,8 +69,11 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 class Stack:
     """All processes of one state."""
 
-    def __init__(self, state: State, ports: Mapping[str, int], *, seed: bool, ready_file: Path | None) -> None:
-        self._state, self._ports, self._seed, self._ready_file = state, ports, seed, ready_file
+    def __init__(self, state: State, ports: Mapping[str, int], options: argparse.Namespace) -> None:
+        self._state, self._ports = state, ports
+        self._seed: bool = options.seed
+        self._ready_file: Path | None = options.ready_file
+        self._trace_ratio: float = options.trace_ratio
         self._root = surroundings.root()
         self._groups: dict[str, list[Child]] = {name: [] for name in STOP_SECONDS}
         self._passing: list[Child] = []
@@ -149,7 +153,9 @@ class Stack:
         )
         self._say_step("PostgreSQL, Service Bus, Key Vault and providers are up, databases at their newest schema")
         for name in SERVICES:
-            environment = surroundings.service(name, ports=self._ports, state=self._state, secrets=secrets)
+            environment = surroundings.service(
+                name, ports=self._ports, state=self._state, secrets=secrets, trace_ratio=self._trace_ratio
+            )
             self._start("services", name, [sys.executable, "-m", f"lotpro_{name}", "serve"], environment)
         await self._until(self._gateway_is_well)
         self._say_step("six services and the gateway are ready")
