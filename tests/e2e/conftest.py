@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import flow
 from tests.e2e.stack import Stack, running
 
 
@@ -22,3 +23,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running stack with nothing in it."""
     with running(tmp_path_factory.mktemp("e2e") / "state") as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def story(stack: Stack) -> Iterator[flow.Story]:
+    """The main job, done once from beginning to end."""
+    with flow.told(stack.gateway, stack.addresses["providers"], *flow.STEPS) as told:
+        yield told

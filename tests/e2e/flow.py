@@ -1,7 +1,8 @@
 """The main job, as the people who do it: through the gateway, and the inbox for their mail; one function a step."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import uuid4
@@ -75,6 +76,18 @@ def begin(gateway: str, inbox: str) -> Story:
         customer=Customer(f"Robin {mark.capitalize()}buyer", f"robin.{mark}@example.net", f"+1303555{100 + number:04}"),
         inbox=Inbox(inbox),
     )
+
+
+@contextmanager
+def told(gateway: str, inbox: str, *steps: Step) -> Iterator[Story]:
+    """A story whose steps are done."""
+    story = begin(gateway, inbox)
+    try:
+        for step in steps:
+            step(story)
+        yield story
+    finally:
+        story.close()
 
 
 def sign_up(story: Story) -> Sequence[str]:

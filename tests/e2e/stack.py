@@ -70,11 +70,17 @@ def start(state: Path, *, seed: bool = False, trace_ratio: float = 1.0) -> Stack
         if process.poll() is not None or time.monotonic() - began > START_SECONDS:
             process.terminate()
             process.wait(STOP_SECONDS)
-            raise NotUp(output.read_text())
+            raise NotUp(output.read_text() + _last_words(state))
         time.sleep(0.05)
     said = json.loads(ready.read_text())
     pids, ports = said.pop("pids"), said.pop("ports")
     return Stack(state, process, output, said, pids, ports, time.monotonic() - began)
+
+
+def _last_words(state: Path) -> str:
+    """The end of each log, for the person who must find out."""
+    logs = sorted((state / "logs").glob("*.log"))
+    return "\n".join(f"{log.name}: {log.read_text(errors='replace')[-600:]}" for log in logs)
 
 
 @contextmanager

@@ -3,26 +3,14 @@
 import json
 import ssl
 import time
-from collections.abc import Iterator
 
 import httpx
-import pytest
 
 from tests.e2e import flow, traces
 from tests.e2e.stack import Stack
 
 #: How long exporters and Envoy's access log may keep what they have to write.
 SETTLE_SECONDS = 12
-
-
-@pytest.fixture(scope="session")
-def story(stack: Stack) -> Iterator[flow.Story]:
-    """The main job, done once from beginning to end."""
-    told = flow.begin(stack.gateway, stack.addresses["providers"])
-    for step in flow.STEPS:
-        step(told)
-    yield told
-    told.close()
 
 
 def test_the_main_job_runs_through_every_room(story: flow.Story) -> None:

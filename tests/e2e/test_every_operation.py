@@ -1,0 +1,84 @@
+"""Every operation of every service refuses strangers, and shows nobody another dealer's data."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e import flow
+from tests.e2e.operations import Operation, is_public, operations
+from tests.e2e.stack import ROOT, Stack
+
+ALL = list(operations(json.loads((ROOT / "gateway" / "openapi.json").read_text(encoding="utf-8"))))
+PROTECTED = [pytest.param(op, id=op.name) for op in ALL if not is_public(op)]
+#: Operations that the search below cannot judge, each with the reason. The list may only get shorter.
+UNCOVERED = Path(__file__).with_name("uncovered.txt")
+
+
+def uncovered() -> dict[str, str]:
+    """Operation -> why it is not covered."""
+    lines = [line for line in UNCOVERED.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    return {name: reason.strip() for name, _, reason in (line.partition(":") for line in lines)}
+
+
+@pytest.fixture(scope="session")
+def stranger(stack: Stack) -> Iterator[flow.Story]:
+    """The owner of another organisation, signed in."""
+    steps = (flow.sign_up, flow.confirm_email, flow.enrol_totp, flow.sign_in)
+    with flow.told(stack.gateway, stack.addresses["providers"], *steps) as told:
+        yield told
+
+
+@pytest.mark.parametrize("operation", PROTECTED)
+def test_without_a_token_there_is_no_answer(stack: Stack, operation: Operation) -> None:
+    for headers in ({}, {"authorization": "Bearer not.a.token"}):
+        answer = httpx.request(
+            operation.method, f"{stack.gateway}{operation.path_with({})}", headers=headers, trust_env=False
+        )
+        assert answer.status_code == 401, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["code"]
+
+
+@pytest.mark.parametrize("operation", PROTECTED)
+def test_the_service_itself_refuses_too(stack: Stack, operation: Operation) -> None:
+    """Nobody relies on the gateway alone."""
+    service = operation.path.split("/")[2]
+    url = f"http://127.0.0.1:{stack.ports[f'{service}_http']}{operation.path_with({})}"
+    answer = httpx.request(operation.method, url, trust_env=False)
+    assert answer.status_code == 401, answer.text
+
+
+@pytest.mark.parametrize("operation", PROTECTED)
+def test_another_dealers_data_is_as_if_it_were_not_there(
+    story: flow.Story, stranger: flow.Story, operation: Operation
+) -> None:
+    """The stranger asks with the ids of our story: not found, or an answer in which nothing of the story stands."""
+    verdict = judge(story, stranger, operation)
+    if operation.name in uncovered():
+        assert verdict, f"{operation.name} is covered now: take it out of {UNCOVERED.name}"
+    else:
+        assert not verdict, verdict
+
+
+def judge(story: flow.Story, stranger: flow.Story, operation: Operation) -> str:
+    """Empty when the operation is proved to keep dealers apart, else what stood in the way."""
+    body = operation.body_with(story.ids)
+    headers = {"if-match": '"v1"'} if operation.method in ("PATCH", "PUT", "DELETE") or ":" in operation.path else {}
+    answer = stranger.owner.gateway.send(operation.method, operation.path_with(story.ids), body, headers=headers)
+    refers = bool(operation.parameters) or any(value in json.dumps(body) for value in story.ids.values())
+    if refers and operation.method != "GET":
+        # What is refused before the reference is looked at proves nothing.
+        return "" if answer.status_code in (403, 404) else f"{answer.status_code} {answer.text[:300]}"
+    if operation.parameters:
+        return "" if answer.status_code == 404 else f"{answer.status_code} {answer.text[:300]}"
+    if not answer.is_success:
+        return f"{answer.status_code} {answer.text[:300]}"
+    found = [word for word in (*story.ids.values(), *story.personal_words()) if word in answer.text]
+    return f"the stranger sees {found}" if found else ""
+
+
+def test_the_list_of_uncovered_operations_names_only_operations() -> None:
+    assert uncovered().keys() <= {operation.name for operation in ALL}
