@@ -62,8 +62,9 @@ def _install_by_uv() -> bool:
         str(PYTHON), "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--requirement", _block("uv")
     ):
         return False
-    uv = str(VENV / "bin" / "uv")
-    done = _run(uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(PYTHON), str(LOCK), **_index_for_uv())
+    # All indexes are asked, as pip does: with hashes no index can slip in another file.
+    options = ("--quiet", "--require-hashes", "--index-strategy", "unsafe-best-match", "--python", str(PYTHON))
+    done = _run(str(VENV / "bin" / "uv"), "pip", "sync", *options, str(LOCK), **_index_for_uv())
     if not done:
         _say("uv could not do it here; pip does the same, more slowly")
     return done

@@ -37,7 +37,7 @@ def test_without_a_token_there_is_no_answer(stack: Stack, operation: Operation) 
         answer = httpx.request(
             operation.method, f"{stack.gateway}{operation.path_with({})}", headers=headers, trust_env=False
         )
-        assert answer.status_code == 401, answer.text
+        assert answer.status_code == 401, answer.text[:300]
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["code"]
 
@@ -48,7 +48,7 @@ def test_the_service_itself_refuses_too(stack: Stack, operation: Operation) -> N
     service = operation.path.split("/")[2]
     url = f"http://127.0.0.1:{stack.ports[f'{service}_http']}{operation.path_with({})}"
     answer = httpx.request(operation.method, url, trust_env=False)
-    assert answer.status_code == 401, answer.text
+    assert answer.status_code == 401, answer.text[:300]
 
 
 @pytest.mark.parametrize("operation", PROTECTED)
