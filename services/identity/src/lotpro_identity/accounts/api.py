@@ -4,12 +4,12 @@ from fastapi import APIRouter, Response
 
 from lotpro_identity.accounts import service
 from lotpro_identity.accounts.attempts import TooManyAttempts
-from lotpro_identity.accounts.domain import EmailInvalid, PasswordTooWeak, PhoneInvalid, check_password
+from lotpro_identity.accounts.domain import Account, EmailInvalid, PasswordTooWeak, PhoneInvalid, check_password
 from lotpro_identity.accounts.passwords import Busy
-from lotpro_identity.accounts.repository import Account
 from lotpro_identity.accounts.schemas import Accepted, ConfirmEmail, Profile, ProfileChange, ResendCode, SignUp
 from lotpro_identity.challenges.domain import CodeInvalid
 from lotpro_identity.db import as_authenticator
+from lotpro_identity.organisations import service as organisations
 from lotpro_identity.organisations.domain import TimeZoneUnknown
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions.schemas import Enrolment
@@ -33,7 +33,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
         check_password(password, known=(body.name, body.email, body.organisation.name, body.store.name))
         hashed = await ports.passwords.hash(password)
         async with database.begin(as_authenticator(caller)) as session:
-            await service.sign_up(
+            await organisations.sign_up(
                 session, caller, ports, name=body.name, email=body.email, password_hash=hashed, phone=body.phone,
                 organisation=body.organisation.name, store=body.store.name, time_zone=body.store.time_zone,
             )

@@ -1,6 +1,9 @@
-"""What an e-mail address, a phone number and a password must be; pure."""
+"""What an account is, and what an e-mail address, a phone number and a password must be; pure."""
 
 import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
@@ -15,6 +18,21 @@ PASSWORD_MIN, PASSWORD_MAX = 12, 128
 SCORED = 72
 #: zxcvbn's scale is 0..4; below 2 a password falls to 10^6 guesses.
 WEAKEST_SCORE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person who signs in; `phone` is encrypted."""
+
+    id: UUID
+    email: str
+    name: str
+    phone: bytes | None
+    locale: str
+    password_hash: str
+    email_confirmed_at: datetime | None
+    created_at: datetime
+    version: int
 
 
 class EmailInvalid(errors.Invalid):

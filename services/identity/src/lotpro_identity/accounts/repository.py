@@ -1,29 +1,13 @@
 """SQL of accounts."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import insert, select, update
 
+from lotpro_identity.accounts.domain import Account
 from lotpro_identity.accounts.models import ACCOUNTS
 from lotpro_kit.db import Session
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A row of accounts; `phone` is encrypted."""
-
-    id: UUID
-    email: str
-    name: str
-    phone: bytes | None
-    locale: str
-    password_hash: str
-    email_confirmed_at: datetime | None
-    created_at: datetime
-    version: int
-
 
 _COLUMNS = [ACCOUNTS.c[name] for name in Account.__slots__]
 

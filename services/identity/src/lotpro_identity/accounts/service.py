@@ -5,12 +5,9 @@ from uuid import UUID
 
 from lotpro.identity.v1 import events_pb2
 from lotpro_identity.accounts import attempts, repository
-from lotpro_identity.accounts.domain import normalised_email, normalised_phone
-from lotpro_identity.accounts.repository import Account
+from lotpro_identity.accounts.domain import Account, normalised_email, normalised_phone
 from lotpro_identity.challenges import service as challenges
 from lotpro_identity.challenges.domain import CodeInvalid, Purpose
-from lotpro_identity.organisations import service as organisations
-from lotpro_identity.organisations.domain import check_time_zone
 from lotpro_identity.ports import Ports
 from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
@@ -19,49 +16,24 @@ from lotpro_kit.db import Session
 PHONE = "accounts.phone"
 
 
-async def sign_up(
-    session: Session,
-    caller: Caller,
-    ports: Ports,
-    *,
-    name: str,
-    email: str,
-    password_hash: str,
-    phone: str | None,
-    organisation: str,
-    store: str,
-    time_zone: str,
-) -> None:
-    """Open an account, its organisation and first store, and send a code; a known address changes nothing.
+async def find_by_email(session: Session, email: str) -> Account | None:
+    """The account with a normalised address."""
+    return await repository.by_email(session, email)
 
-    An address that signed up before and never confirmed gets a new code. Nothing tells the caller which it was.
-    """
-    now = ports.clock()
-    address = normalised_email(email)
-    check_time_zone(time_zone)
-    number = normalised_phone(phone) if phone else None
-    await attempts.reserve(session, "sign_up", account=address, ip=caller.origin.ip, now=now)
-    known = await repository.by_email(session, address)
-    if known is not None:
-        if known.email_confirmed_at is None:
-            await challenges.open_challenge(
-                session, purpose=Purpose.CONFIRM_EMAIL, account_id=known.id, org_id=None, now=now
-            )
-        return
-    account = await add_account(
-        session, ports, name=name, email=address, password_hash=password_hash, phone=number, confirmed_at=None
-    )
-    org_id = await organisations.create_organisation(
-        session, ports, caller, owner_id=account.id, name=organisation, store=store, time_zone=time_zone
-    )
-    await outbox.put(session, events_pb2.AccountSignedUp(user_id=str(account.id)))
-    await ports.security_log.record(
-        session, caller, "identity:account:sign_up", at=now, actor_id=account.id, org_id=org_id,
-        subject=("user", account.id),
-    )
-    await challenges.open_challenge(
-        session, purpose=Purpose.CONFIRM_EMAIL, account_id=account.id, org_id=org_id, now=now
-    )
+
+async def find(session: Session, account_id: UUID) -> Account | None:
+    """The account with an id."""
+    return await repository.by_id(session, account_id)
+
+
+async def find_many(session: Session, account_ids: set[UUID]) -> dict[UUID, Account]:
+    """The accounts with these ids, those there are."""
+    return {account.id: account for account in await repository.by_ids(session, account_ids)}
+
+
+async def set_password(session: Session, account_id: UUID, password_hash: str) -> None:
+    """Store another hash of the same password, or of a new one."""
+    await repository.set_password(session, account_id, password_hash)
 
 
 async def add_account(
@@ -94,10 +66,9 @@ async def confirm_email(session: Session, caller: Caller, ports: Ports, *, email
     account = await repository.by_email(session, address)
     if account is None:
         return None
-    right = await challenges.answer_code(
+    right, org_id = await challenges.answer_code(
         session, account_id=account.id, purpose=Purpose.CONFIRM_EMAIL, code=code, codes=ports.codes, now=now
     )
-    org_id = await organisations.home_of(session, account.id)
     await ports.security_log.record(
         session, caller, "identity:email:confirm", at=now, success=right, actor_id=account.id, org_id=org_id,
         subject=("user", account.id),

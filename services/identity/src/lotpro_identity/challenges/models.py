@@ -2,7 +2,6 @@
 
 from sqlalchemy import Column, DateTime, ForeignKey, Integer, LargeBinary, String, Table, Uuid
 
-from lotpro_identity.accounts.models import ACCOUNTS
 from lotpro_identity.db import METADATA
 
 CHALLENGES = Table(
@@ -10,7 +9,7 @@ CHALLENGES = Table(
     METADATA,
     Column("id", Uuid, primary_key=True),
     Column("purpose", String(32), nullable=False),
-    Column("account_id", Uuid, ForeignKey(ACCOUNTS.c.id, ondelete="CASCADE")),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE")),
     Column("org_id", Uuid),
     Column("salt", LargeBinary, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),

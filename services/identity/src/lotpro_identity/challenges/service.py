@@ -18,16 +18,21 @@ from lotpro_kit.db import Session
 async def open_challenge(
     session: Session, *, purpose: Purpose, account_id: UUID | None, org_id: UUID | None, now: datetime
 ) -> UUID:
-    """Open a challenge, replace the account's older ones of the same purpose, and ask for it to be sent."""
+    """Open a challenge, replace the account's older ones of the same purpose, and ask for it to be sent.
+
+    Without an organisation it takes over that of the one it replaces.
+    """
     if account_id is not None:
-        await session.execute(
+        replaced = await session.execute(
             update(CHALLENGES)
             .where(
                 CHALLENGES.c.account_id == account_id, CHALLENGES.c.purpose == purpose,
                 CHALLENGES.c.used_at.is_(None), CHALLENGES.c.replaced_at.is_(None),
             )
             .values(replaced_at=now)
+            .returning(CHALLENGES.c.org_id)
         )
+        org_id = org_id or next(iter(replaced.scalars()), None)
     challenge_id = ids.new()
     await session.execute(
         insert(CHALLENGES).values(
@@ -46,8 +51,10 @@ async def open_challenge(
 
 async def answer_code(
     session: Session, *, account_id: UUID, purpose: Purpose, code: str, codes: Codes, now: datetime
-) -> bool:
+) -> tuple[bool, UUID | None]:
     """Judge a code for the account's newest challenge and use the challenge up when it is right.
+
+    Answers whether it was, and the organisation that the challenge belongs to.
 
     The try is counted first; the fifth wrong one ends the challenge. The caller commits either way.
     """
@@ -60,14 +67,14 @@ async def answer_code(
     )
     row = found.one_or_none()
     if row is None or not _open(row, now) or row.tries >= TRIES:
-        return False
+        return False, row.org_id if row else None
     right = hmac.compare_digest(codes.code(row.id, row.salt), code)
     await session.execute(
         update(CHALLENGES)
         .where(CHALLENGES.c.id == row.id)
         .values(tries=row.tries + 1, used_at=now if right else None)
     )
-    return right
+    return right, row.org_id
 
 
 async def answer_token(session: Session, *, challenge_id: UUID, token: str, codes: Codes, now: datetime) -> None:

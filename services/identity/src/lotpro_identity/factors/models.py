@@ -2,13 +2,12 @@
 
 from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, LargeBinary, Table, Uuid, func
 
-from lotpro_identity.accounts.models import ACCOUNTS
 from lotpro_identity.db import METADATA
 
 TOTP_FACTORS = Table(
     "totp_factors",
     METADATA,
-    Column("account_id", Uuid, ForeignKey(ACCOUNTS.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
     Column("seed", LargeBinary, nullable=False),
     Column("last_step", BigInteger, nullable=False, server_default="0"),
     Column("confirmed_at", DateTime(timezone=True)),
@@ -18,7 +17,7 @@ TOTP_FACTORS = Table(
 RECOVERY_CODES = Table(
     "recovery_codes",
     METADATA,
-    Column("account_id", Uuid, ForeignKey(ACCOUNTS.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
     Column("digest", LargeBinary, primary_key=True),
     Column("used_at", DateTime(timezone=True)),
 )

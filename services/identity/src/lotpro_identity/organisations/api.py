@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from lotpro_identity.accounts import repository as accounts_repository
 from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.attempts import TooManyAttempts, reserve
 from lotpro_identity.accounts.domain import EmailInvalid, PasswordTooWeak, check_password
@@ -67,12 +66,12 @@ def router(database: Database, ports: Ports) -> APIRouter:
         async with database.begin(caller) as session:
             rows = await service.list_members(session, caller)
         people: dict[str, MemberAnswer] = {}
-        for row in rows:
+        for row, account in rows:
             role = MemberRole(role=row.role, store_id=row.store_id)
             known = people.get(str(row.account_id))
             roles = [*known.roles, role] if known else [role]
             people[str(row.account_id)] = MemberAnswer(
-                user_id=row.account_id, name=row.name, email=row.email, roles=roles
+                user_id=account.id, name=account.name, email=account.email, roles=roles
             )
         return Members(items=list(people.values()))
 
@@ -101,7 +100,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
         async with database.begin(as_authenticator(caller)) as session:
             await reserve(session, "invitation", account=str(challenge_id), ip=caller.origin.ip, now=ports.clock())
             invitation = await repository.invitation_of(session, challenge_id)
-            known = await accounts_repository.by_email(session, invitation.email) if invitation else None
+            known = await accounts.find_by_email(session, invitation.email) if invitation else None
         if invitation is None:
             raise CodeInvalid
         if known is not None:

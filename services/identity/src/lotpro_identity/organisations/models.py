@@ -13,7 +13,6 @@ from sqlalchemy import (
     func,
 )
 
-from lotpro_identity.accounts.models import ACCOUNTS
 from lotpro_identity.db import METADATA
 
 ORGANISATIONS = Table(
@@ -42,7 +41,7 @@ MEMBERSHIPS = Table(
     "memberships",
     METADATA,
     Column("id", Uuid, primary_key=True),
-    Column("account_id", Uuid, ForeignKey(ACCOUNTS.c.id, ondelete="CASCADE"), nullable=False),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
     Column("org_id", Uuid, ForeignKey(ORGANISATIONS.c.id, ondelete="CASCADE"), nullable=False),
     Column("store_id", Uuid),
     Column("role", String(32), nullable=False),

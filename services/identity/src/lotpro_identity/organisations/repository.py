@@ -7,7 +7,6 @@ from uuid import UUID
 
 from sqlalchemy import insert, select, update
 
-from lotpro_identity.accounts.models import ACCOUNTS
 from lotpro_identity.organisations.models import INVITATIONS, MEMBERSHIPS, ORGANISATIONS, STORES
 from lotpro_kit import ids
 from lotpro_kit.db import Session
@@ -60,10 +59,9 @@ async def memberships_of(session: Session, account_id: UUID) -> Rows:
 
 
 async def members(session: Session, org_id: UUID) -> Rows:
-    """An organisation's members: account_id, store_id, role, name, email."""
+    """An organisation's memberships: account_id, store_id, role."""
     found = await session.execute(
-        select(MEMBERSHIPS.c.account_id, MEMBERSHIPS.c.store_id, MEMBERSHIPS.c.role, ACCOUNTS.c.name, ACCOUNTS.c.email)
-        .join(ACCOUNTS, ACCOUNTS.c.id == MEMBERSHIPS.c.account_id)
+        select(MEMBERSHIPS.c.account_id, MEMBERSHIPS.c.store_id, MEMBERSHIPS.c.role)
         .where(MEMBERSHIPS.c.org_id == org_id)
         .order_by(MEMBERSHIPS.c.created_at, MEMBERSHIPS.c.id)
     )

@@ -5,8 +5,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from lotpro.identity.v1 import identity_pb2, identity_pb2_grpc
-from lotpro_identity.accounts import repository as accounts
-from lotpro_identity.accounts import service as accounts_service
+from lotpro_identity.accounts import service as accounts
 from lotpro_identity.challenges import service as challenges
 from lotpro_identity.challenges.domain import Purpose
 from lotpro_identity.db import DIRECTORY
@@ -29,13 +28,13 @@ class IdentityRpc(identity_pb2_grpc.IdentityServiceServicer):
         """Contact data of accounts; unknown ids are left out."""
         wanted = {rpc.request_id(user_id) for user_id in request.user_ids}
         async with self._database.begin(system(scope=DIRECTORY)) as session:
-            found = await accounts.by_ids(session, wanted)
+            found = await accounts.find_many(session, wanted)
             contacts = [
                 identity_pb2.Contact(
                     user_id=str(account.id), name=account.name, email=account.email, locale=account.locale,
-                    phone=await accounts_service.phone_of(session, self._ports, account) or "",
+                    phone=await accounts.phone_of(session, self._ports, account) or "",
                 )
-                for account in found
+                for account in found.values()
             ]
         return identity_pb2.GetContactsResponse(contacts=contacts)
 
@@ -104,7 +103,7 @@ class IdentityRpc(identity_pb2_grpc.IdentityServiceServicer):
 
     async def _known(self, answer: identity_pb2.RevealCodeResponse, challenge: Any) -> None:
         async with self._database.begin(system(scope=DIRECTORY)) as session:
-            account = await accounts.by_id(session, challenge.account_id)
+            account = await accounts.find(session, challenge.account_id)
         if account is None:
             raise errors.NotFound
         answer.address, answer.locale = account.email, account.locale

@@ -7,7 +7,9 @@ from uuid import UUID
 from sqlalchemy import Row
 
 from lotpro.identity.v1 import events_pb2
-from lotpro_identity.accounts.domain import normalised_email
+from lotpro_identity.accounts import attempts
+from lotpro_identity.accounts import service as accounts
+from lotpro_identity.accounts.domain import Account, normalised_email, normalised_phone
 from lotpro_identity.challenges import service as challenges
 from lotpro_identity.challenges.domain import CodeInvalid, Purpose
 from lotpro_identity.organisations import repository
@@ -16,6 +18,51 @@ from lotpro_identity.ports import Ports
 from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Session
+
+
+async def sign_up(
+    session: Session,
+    caller: Caller,
+    ports: Ports,
+    *,
+    name: str,
+    email: str,
+    password_hash: str,
+    phone: str | None,
+    organisation: str,
+    store: str,
+    time_zone: str,
+) -> None:
+    """Open an account, its organisation and first store, and send a code; a known address changes nothing.
+
+    An address that signed up before and never confirmed gets a new code. Nothing tells the caller which it was.
+    """
+    now = ports.clock()
+    address = normalised_email(email)
+    check_time_zone(time_zone)
+    number = normalised_phone(phone) if phone else None
+    await attempts.reserve(session, "sign_up", account=address, ip=caller.origin.ip, now=now)
+    known = await accounts.find_by_email(session, address)
+    if known is not None:
+        if known.email_confirmed_at is None:
+            await challenges.open_challenge(
+                session, purpose=Purpose.CONFIRM_EMAIL, account_id=known.id, org_id=None, now=now
+            )
+        return
+    account = await accounts.add_account(
+        session, ports, name=name, email=address, password_hash=password_hash, phone=number, confirmed_at=None
+    )
+    org_id = await create_organisation(
+        session, ports, caller, owner_id=account.id, name=organisation, store=store, time_zone=time_zone
+    )
+    await outbox.put(session, events_pb2.AccountSignedUp(user_id=str(account.id)))
+    await ports.security_log.record(
+        session, caller, "identity:account:sign_up", at=now, actor_id=account.id, org_id=org_id,
+        subject=("user", account.id),
+    )
+    await challenges.open_challenge(
+        session, purpose=Purpose.CONFIRM_EMAIL, account_id=account.id, org_id=org_id, now=now
+    )
 
 
 async def create_organisation(
@@ -66,17 +113,34 @@ async def current(session: Session, caller: Caller) -> tuple[Row[Any], Sequence[
     return found, await repository.stores(session, caller.org_id)
 
 
+async def memberships_of(session: Session, account_id: UUID) -> Sequence[Any]:
+    """A person's memberships, oldest first: org_id, store_id, role."""
+    return await repository.memberships_of(session, account_id)
+
+
+async def members_of(session: Session, org_id: UUID) -> Sequence[Any]:
+    """An organisation's memberships, oldest first: account_id, store_id, role."""
+    return await repository.members(session, org_id)
+
+
+async def invitations_to(session: Session, org_id: UUID, email: str) -> Sequence[Any]:
+    """An organisation's invitations to an address."""
+    return await repository.invitations_to(session, org_id, email)
+
+
 async def home_of(session: Session, account_id: UUID) -> UUID | None:
     """The organisation a person signs in to: the one they joined first."""
     rows = await repository.memberships_of(session, account_id)
     return rows[0].org_id if rows else None
 
 
-async def list_members(session: Session, caller: Caller) -> Sequence[Row[Any]]:
-    """Members of the caller's organisation, in the stores where the caller may see them."""
+async def list_members(session: Session, caller: Caller) -> list[tuple[Any, Account]]:
+    """Memberships of the caller's organisation, in the stores where the caller may see them, and whose they are."""
     assert caller.org_id is not None
     rows = await repository.members(session, caller.org_id)
-    return [row for row in rows if caller.stores is None or row.store_id in caller.stores]
+    seen = [row for row in rows if caller.stores is None or row.store_id in caller.stores]
+    people = await accounts.find_many(session, {row.account_id for row in seen})
+    return [(row, people[row.account_id]) for row in seen if row.account_id in people]
 
 
 async def invite_member(

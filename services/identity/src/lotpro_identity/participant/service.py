@@ -4,10 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from lotpro_identity.accounts import repository as accounts
-from lotpro_identity.accounts import service as accounts_service
+from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.domain import EmailInvalid, normalised_email
-from lotpro_identity.organisations import repository as organisations
+from lotpro_identity.organisations import service as organisations
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions import service as sessions
 from lotpro_kit import ids
@@ -30,17 +29,15 @@ async def records_of(
 ) -> list[PersonalRecord]:
     """A member's records by account id, or those of whoever has the address, within one organisation only."""
     address = _address(email)
-    members = await organisations.members(session, org_id)
-    mine = [row for row in members if row.account_id == user_id or (address and row.email == address)]
+    members = await organisations.members_of(session, org_id)
+    people = await accounts.find_many(session, {row.account_id for row in members})
+    mine = {a.id: a for a in people.values() if a.id == user_id or (address and a.email == address)}
     found: list[PersonalRecord] = []
-    for account_id in dict.fromkeys(row.account_id for row in mine):
-        account = await accounts.by_id(session, account_id)
-        if account is None:
-            continue
+    for account_id, account in mine.items():
         address = address or account.email
         fields = {
             "name": account.name, "email": account.email, "locale": account.locale,
-            "phone": await accounts_service.phone_of(session, ports, account) or "",
+            "phone": await accounts.phone_of(session, ports, account) or "",
             "created_at": account.created_at.isoformat(),
         }
         found.append(PersonalRecord("accounts", str(account_id), fields))
@@ -49,7 +46,8 @@ async def records_of(
             found.append(PersonalRecord("sessions", str(row.id), used))
     found += [
         PersonalRecord("memberships", str(ids.new()), {"role": row.role, "store_id": str(row.store_id or "")})
-        for row in mine
+        for row in members
+        if row.account_id in mine
     ]
     invitations = await organisations.invitations_to(session, org_id, address) if address else []
     found += [

@@ -5,9 +5,9 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from lotpro_identity.accounts import attempts
-from lotpro_identity.accounts import repository as accounts
+from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.attempts import TooManyAttempts
-from lotpro_identity.accounts.domain import EmailInvalid, normalised_email
+from lotpro_identity.accounts.domain import Account, EmailInvalid, normalised_email
 from lotpro_identity.accounts.passwords import Busy
 from lotpro_identity.db import as_authenticator
 from lotpro_identity.factors import service as factors
@@ -111,12 +111,12 @@ def router(database: Database, ports: Ports) -> APIRouter:
     return routes
 
 
-async def _by_password(database: Database, ports: Ports, caller: Caller, body: SignIn) -> accounts.Account:
+async def _by_password(database: Database, ports: Ports, caller: Caller, body: SignIn) -> Account:
     """The account whose password is right; the try is counted before it is judged. Raises CredentialsInvalid."""
     email = normalised_email(body.email or "")
     async with database.begin(as_authenticator(caller)) as session:
         await attempts.reserve(session, "password", account=email, ip=caller.origin.ip, now=ports.clock())
-        account = await accounts.by_email(session, email)
+        account = await accounts.find_by_email(session, email)
     password = body.password.get_secret_value() if body.password else ""
     right = await ports.passwords.verify(password, account.password_hash if account else None)
     if account is None or not right or account.email_confirmed_at is None:

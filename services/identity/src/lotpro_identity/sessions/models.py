@@ -2,14 +2,13 @@
 
 from sqlalchemy import Column, DateTime, ForeignKey, LargeBinary, String, Table, Uuid
 
-from lotpro_identity.accounts.models import ACCOUNTS
 from lotpro_identity.db import METADATA
 
 SESSIONS = Table(
     "sessions",
     METADATA,
     Column("id", Uuid, primary_key=True),
-    Column("account_id", Uuid, ForeignKey(ACCOUNTS.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("aal", String(8), nullable=False),
     Column("amr", String(64), nullable=False),
     Column("user_agent", LargeBinary),

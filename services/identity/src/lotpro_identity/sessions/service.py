@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, insert, select, update
 
-from lotpro_identity.organisations import repository as organisations_repository
+from lotpro_identity.organisations import service as organisations
 from lotpro_identity.organisations.domain import roles_claim
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions.domain import SessionOver, Use, digest, judge
@@ -130,7 +130,7 @@ async def revoke_own(session: Session, caller: Caller, ports: Ports, *, account_
 
 async def _membership(session: Session, account_id: UUID) -> tuple[UUID | None, dict[str, list[str]]]:
     """The organisation a person works in and the roles there, as the token carries them."""
-    rows = await organisations_repository.memberships_of(session, account_id)
+    rows = await organisations.memberships_of(session, account_id)
     if not rows:
         return None, {}
     org_id = rows[0].org_id
