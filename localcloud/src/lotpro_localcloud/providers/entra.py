@@ -1,9 +1,10 @@
 """Managed identities and the tenant's keys: the App Service token endpoint, OIDC discovery and JWKS."""
 
+import hmac
 import json
 import os
 import time
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,27 @@ from starlette.routing import Route
 LIFETIME_SECONDS = 86_400
 
 
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A managed identity: whose it is, and the header that only its container knows.
+
+    `vault` is `reader` (the secrets of its service) or `officer` (all secrets, to read and to set).
+    """
+
+    service: str
+    header: str
+    vault: str = "reader"
+
+    def reads(self, secret: str) -> bool:
+        """Whether it may read a secret; names differ by more than case."""
+        return self.sets_secrets or secret.lower().startswith(f"{self.service}-")
+
+    @property
+    def sets_secrets(self) -> bool:
+        """Whether it may set secrets."""
+        return self.vault == "officer"
+
+
 class Tenant:
     """The tenant: its key, who its identities are, and the tokens it gives them."""
 
@@ -28,11 +50,10 @@ class Tenant:
         self.jwks = KeySet([self._key]).as_dict(private=False)
         _write(jwks_file, json.dumps(self.jwks))
 
-    @property
-    def principals(self) -> Mapping[str, Mapping[str, str]]:
-        """Client id -> {service, header}."""
-        found: Mapping[str, Mapping[str, str]] = json.loads(self._principals.read_text())
-        return found
+    def principal(self, client_id: str) -> Principal | None:
+        """Who a client id belongs to."""
+        found = json.loads(self._principals.read_text()).get(client_id)
+        return Principal(**found) if found else None
 
     def token(self, client_id: str, resource: str) -> tuple[str, int]:
         """A token for a resource, and when it ends."""
@@ -44,16 +65,15 @@ class Tenant:
         header = {"alg": "RS256", "kid": self._key.kid, "typ": "JWT"}
         return jwt.encode(header, claims, self._key, algorithms=["RS256"]), now + LIFETIME_SECONDS
 
-    def service_of(self, token: str, *, audience: str) -> str | None:
-        """The service a token for an audience belongs to, or None."""
+    def principal_of(self, token: str, *, audience: str) -> Principal | None:
+        """Whom a token for an audience was given to; None when it is not ours, not for there, or has ended."""
         try:
             claims = jwt.decode(token, self._key, algorithms=["RS256"]).claims
         except (JoseError, ValueError, KeyError):
             return None
         if claims.get("aud") != audience or float(claims.get("exp", 0)) <= time.time():
             return None
-        known = self.principals.get(str(claims.get("azp")))
-        return known["service"] if known else None
+        return self.principal(str(claims.get("azp")))
 
     def routes(self) -> list[Route]:
         """The endpoints."""
@@ -66,8 +86,9 @@ class Tenant:
     async def _give_token(self, request: Request) -> Response:
         """GET with `resource`, `client_id` and the header that only this identity's container knows."""
         query = request.query_params
-        known = self.principals.get(query.get("client_id", ""))
-        if known is None or request.headers.get("x-identity-header") != known["header"]:
+        known = self.principal(query.get("client_id", ""))
+        header = request.headers.get("x-identity-header", "")
+        if known is None or not hmac.compare_digest(header.encode(), known.header.encode()):
             return JSONResponse({"statusCode": 401, "message": "unknown identity"}, 401)
         if not query.get("resource"):
             return JSONResponse({"statusCode": 400, "message": "resource is missing"}, 400)

@@ -14,14 +14,19 @@ from typing import Any
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from lotpro_localcloud.providers.deliveries import Deliveries
 from lotpro_localcloud.providers.entra import Tenant
 from lotpro_localcloud.providers.faults import Faults
 from lotpro_localcloud.providers.inbox import Inbox
-from lotpro_localcloud.providers.mail import Mail
 from lotpro_localcloud.providers.otlp import Collector
+from lotpro_localcloud.providers.sendgrid import SendGrid
 from lotpro_localcloud.providers.store import Store
-from lotpro_localcloud.providers.stripe import Stripe
+from lotpro_localcloud.providers.stripe.api import Stripe
+from lotpro_localcloud.providers.twilio import Twilio
 from lotpro_localcloud.providers.vault import Vault
 
 HOST = "127.0.0.1"
@@ -39,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--issuer", default="", help="default: https://localhost:<tls port>/tenant/v2.0")
     parser.add_argument("--jwks-file", type=Path, help="default: jwks.json in the state")
     parser.add_argument("--telemetry", type=Path, help="default: telemetry beside the state")
-    parser.add_argument("--stripe-webhook-url", default="")
+    parser.add_argument("--stripe-webhook-url", default="", help="where Stripe's events are sent; default: nowhere")
+    parser.add_argument("--sendgrid-event-url", default="", help="where SendGrid's events are sent; default: nowhere")
     uvloop.run(serve(parser.parse_args(argv)))
 
 
@@ -54,16 +60,26 @@ async def serve(options: argparse.Namespace) -> None:
         listeners.append((tls, {"ssl_certfile": str(options.cert), "ssl_keyfile": str(options.key)}))
     app = build(options, issuer=options.issuer or f"https://localhost:{ready.get('tls_port', 0)}/tenant/v2.0")
     stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     servers = [
         _Server(
             uvicorn.Config(
                 app, log_config=None, access_log=False, lifespan="on" if number == 0 else "off", server_header=False,
-                date_header=False, timeout_graceful_shutdown=1, **extra,
+                date_header=False, proxy_headers=False, http=HttpToolsProtocol, timeout_graceful_shutdown=1, **extra,
             ),
             stop,
         )
         for number, (_, extra) in enumerate(listeners)
     ]
+
+    def hang_up(client: tuple[str, int]) -> None:
+        for server in servers:
+            for connection in server.server_state.connections:
+                if isinstance(connection, HttpToolsProtocol) and connection.client == client:
+                    connection.transport.abort()
+
+    app.state.hang_up = hang_up
     running = [
         asyncio.create_task(server.serve(sockets=[listener]))
         for server, (listener, _) in zip(servers, listeners, strict=True)
@@ -72,9 +88,6 @@ async def serve(options: argparse.Namespace) -> None:
         await asyncio.sleep(0.01)
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
     await asyncio.gather(*running)
 
 
@@ -82,30 +95,36 @@ def build(options: argparse.Namespace, *, issuer: str) -> Starlette:
     """The app with all providers."""
     state: Path = options.state
     store = Store(state / "providers.sqlite")
-    faults, inbox = Faults(), Inbox(store)
-    vault_file = state / "vault.json"
-
-    def secret(name: str) -> str:
-        return str(json.loads(vault_file.read_text()).get(name, ""))
-
+    faults, inbox, deliveries = Faults(), Inbox(store), Deliveries(store)
     tenant = Tenant(
         state, issuer=issuer, principals=options.principals, jwks_file=options.jwks_file or state / "jwks.json"
     )
-    stripe = Stripe(store, faults, secret, webhook_url=options.stripe_webhook_url)
+    vault = Vault(state / "vault.json", store, tenant)
+    providers = (
+        SendGrid(
+            store, inbox, faults, deliveries, vault.value, key_file=state / "sendgrid-event-key.pem",
+            event_url=options.sendgrid_event_url,
+        ),
+        Twilio(store, inbox, faults, deliveries, vault.value),
+        Stripe(store, faults, deliveries, vault.value, webhook_url=options.stripe_webhook_url),
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        sending = asyncio.create_task(stripe.send_webhooks())
+        sending = asyncio.create_task(deliveries.run())
         yield
         sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
         store.close()
 
-    routes = [
-        *tenant.routes(), *Vault(vault_file, tenant).routes(), *Mail(inbox, faults, secret).routes(),
-        *stripe.routes(), *Collector(options.telemetry or state.parent / "telemetry").routes(), *faults.routes(),
-        *inbox.routes(),
-    ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    collector = Collector(options.telemetry or state.parent / "telemetry")
+    parts = (tenant, vault, *providers, collector, faults, inbox)
+    return Starlette(
+        routes=[route for part in parts for route in part.routes()],
+        # A page of the web whose name is made to resolve to this machine must not read the inbox.
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["localhost", HOST])],
+        lifespan=lifespan,
+    )
 
 
 def _listen(port: int) -> socket.socket:
