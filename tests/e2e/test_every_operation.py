@@ -65,19 +65,23 @@ def test_another_dealers_data_is_as_if_it_were_not_there(
 
 def judge(story: flow.Story, stranger: flow.Story, operation: Operation) -> str:
     """Empty when the operation is proved to keep dealers apart, else what stood in the way."""
-    body = operation.body_with(story.ids)
+    ids = story.ids | {"email": story.customer.email}
+    body = operation.body_with(ids)
     headers = {"if-match": '"v1"'} if operation.method in ("PATCH", "PUT", "DELETE") or ":" in operation.path else {}
-    answer = stranger.owner.gateway.send(operation.method, operation.path_with(story.ids), body, headers=headers)
+    answer = stranger.owner.gateway.send(operation.method, operation.path_with(ids), body, headers=headers)
+    found = [word for word in (*story.ids.values(), *theirs(story, stranger)) if word in answer.text]
+    if found:
+        return f"the stranger sees {found}"
     refers = bool(operation.parameters) or any(value in json.dumps(body) for value in story.ids.values())
-    if refers and operation.method != "GET":
-        # What is refused before the reference is looked at proves nothing.
-        return "" if answer.status_code in (403, 404) else f"{answer.status_code} {answer.text[:300]}"
-    if operation.parameters:
-        return "" if answer.status_code == 404 else f"{answer.status_code} {answer.text[:300]}"
-    if not answer.is_success:
-        return f"{answer.status_code} {answer.text[:300]}"
-    found = [word for word in (*story.ids.values(), *story.personal_words()) if word in answer.text]
-    return f"the stranger sees {found}" if found else ""
+    only_looks = operation.method == "GET" and not operation.parameters or operation.path.endswith(":find")
+    # A reference must be looked at and not found; a refusal before that proves nothing.
+    right = answer.is_success if only_looks else answer.status_code in (403, 404) if refers else answer.status_code < 500
+    return "" if right else f"{answer.status_code} {answer.text[:300]}"
+
+
+def theirs(story: flow.Story, stranger: flow.Story) -> list[str]:
+    """Words about the story's people that are not about the stranger's, who share some first names."""
+    return [word for word in story.personal_words() if word not in stranger.personal_words()]
 
 
 def test_the_list_of_uncovered_operations_names_only_operations() -> None:
