@@ -73,9 +73,13 @@ def judge(story: flow.Story, stranger: flow.Story, operation: Operation) -> str:
     if found:
         return f"the stranger sees {found}"
     refers = bool(operation.parameters) or any(value in json.dumps(body) for value in story.ids.values())
-    only_looks = operation.method == "GET" and not operation.parameters or operation.path.endswith(":find")
-    # A reference must be looked at and not found; a refusal before that proves nothing.
-    right = answer.is_success if only_looks else answer.status_code in (403, 404) if refers else answer.status_code < 500
+    if operation.path.endswith(":find") or (operation.method == "GET" and not operation.parameters):
+        right = answer.is_success
+    elif refers:
+        # A reference must be looked at and not found; a refusal before that proves nothing.
+        right = answer.status_code in (403, 404)
+    else:
+        right = answer.status_code < 500
     return "" if right else f"{answer.status_code} {answer.text[:300]}"
 
 

@@ -11,8 +11,12 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.render import SERVICES
+from lotpro.inventory.v1 import inventory_pb2
 from lotpro.options.v1 import options_pb2
+from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
 from lotpro_localcloud.keys import client_id
+from tests.e2e import flow
+from tests.e2e.operations import NOBODYS
 from tests.e2e.stack import Stack
 
 #: Who answers the questions that several services are asked.
@@ -84,3 +88,41 @@ def test_a_service_that_is_not_named_as_caller_is_refused(
         code = code_of(stack, server, method, request, service_tokens[service])
         refused = code is grpc.StatusCode.PERMISSION_DENIED
         assert refused == (service not in named), f"{service} calling {method.full_name} got {code.name}"
+
+
+def test_a_sale_is_found_in_its_own_organisation_only(
+    stack: Stack, service_tokens: dict[str, str], story: flow.Story
+) -> None:
+    def found(org_id: str) -> grpc.StatusCode:
+        request = inventory_pb2.GetSaleRequest(org_id=org_id, sale_id=story.ids["sale_id"])
+        method = inventory_pb2.DESCRIPTOR.services_by_name["InventoryService"].methods_by_name["GetSale"]
+        return code_of(stack, "inventory", method, request, service_tokens["notifications"])
+
+    assert found(story.ids["org_id"]) is grpc.StatusCode.OK
+    assert found(NOBODYS) is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("server", PARTICIPANTS)
+def test_a_customer_is_found_in_the_own_dealers_data_only(
+    stack: Stack, service_tokens: dict[str, str], story: flow.Story, server: str
+) -> None:
+    """Another dealer's customer with the same e-mail address is another person."""
+    metadata = (("authorization", f"Bearer {service_tokens['privacy']}"),)
+    with grpc.insecure_channel(f"127.0.0.1:{stack.ports[f'{server}_grpc']}") as channel:
+        stub = participant_pb2_grpc.PrivacyParticipantServiceStub(channel)
+
+        def count(org_id: str) -> int:
+            subject = participant_pb2.Subject(
+                kind=participant_pb2.SUBJECT_KIND_CUSTOMER, org_id=org_id, id=story.ids["customer_id"],
+                email=story.customer.email,
+            )
+            answer = stub.Discover(participant_pb2.DiscoverRequest(subject=subject), metadata=metadata, timeout=10)
+            exported = list(
+                stub.Export(participant_pb2.ExportRequest(subject=subject), metadata=metadata, timeout=10)
+            )
+            assert sum(counted.count for counted in answer.counts) == len(exported)
+            return len(exported)
+
+        if server in ("inventory", "audit", "notifications"):
+            assert count(story.ids["org_id"]) > 0
+        assert count(NOBODYS) == 0
