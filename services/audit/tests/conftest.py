@@ -26,6 +26,7 @@ class Log:
     runtime: service.Runtime[Settings]
     parts: service.Parts
     signer: testing.Signer
+    postgres: testing.Postgres
     org_id: UUID = field(default_factory=uuid4)
     store_id: UUID = field(default_factory=uuid4)
     actor_id: UUID = field(default_factory=uuid4)
@@ -34,7 +35,7 @@ class Log:
         occurred = Timestamp()
         occurred.FromDatetime(at or self.runtime.clock())
         origin = Origin(ip="203.0.113.9", user_agent="Firefox/150")
-        values = {
+        values: dict[str, Any] = {
             "action": action, "outcome": events_pb2.OUTCOME_SUCCESS, "occurred_time": occurred, "actor_kind": "user",
             "actor_id": str(self.actor_id), "org_id": str(self.org_id), "store_id": str(self.store_id),
             "sealed_origin": crypto.seal_origin(origin, self.runtime.settings.audit_sealing_public_key),
@@ -63,5 +64,5 @@ class Log:
 @pytest.fixture
 async def log(postgres: testing.Postgres, signer: testing.Signer) -> AsyncIterator[Log]:
     runtime = await testing.open_runtime(app.SERVICE, postgres, signer, sealing_key=testing.AUDIT_SEALING_KEY)
-    yield Log(runtime, app.wire(runtime), signer)
+    yield Log(runtime, app.wire(runtime), signer, postgres)
     await runtime.close()

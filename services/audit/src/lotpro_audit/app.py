@@ -11,49 +11,39 @@ from lotpro_audit.events.rpc import AuditRpc
 from lotpro_audit.participant.rpc import ParticipantRpc
 from lotpro_audit.ports import Ports
 from lotpro_audit.settings import Settings
-from lotpro_kit import inbox, rpc, service
-from lotpro_kit.caller import system
-from lotpro_kit.db import Database
-from lotpro_kit.jobs import Counts, Job, Run
+from lotpro_kit import rpc, service
 
 
-def wire(runtime: service.Runtime[Settings]) -> service.Parts:
-    """Audit's doors on a runtime."""
-    database, settings = runtime.database, runtime.settings
-    ports = Ports(
+def ports(runtime: service.Runtime[Settings]) -> Ports:
+    """What use cases need of the outside, on a runtime."""
+    settings = runtime.settings
+    return Ports(
         keyring=runtime.keyring,
         sealing_key=lambda: settings.sealing_key.get_secret_value(),
         security_log=runtime.security_log,
         clock=runtime.clock,
     )
+
+
+def wire(runtime: service.Runtime[Settings]) -> service.Parts:
+    """Audit's doors on a runtime."""
+    database, outside = runtime.database, ports(runtime)
     return service.Parts(
-        routers=[events_api.router(database, runtime.cursors, ports)],
+        routers=[events_api.router(database, runtime.cursors, outside)],
         servicers=[
             rpc.Servicer(
-                audit_pb2.DESCRIPTOR, audit_pb2_grpc.add_AuditServiceServicer_to_server, AuditRpc(database, ports)
+                audit_pb2.DESCRIPTOR, audit_pb2_grpc.add_AuditServiceServicer_to_server, AuditRpc(database, outside)
             ),
             rpc.Servicer(
                 participant_pb2.DESCRIPTOR,
                 participant_pb2_grpc.add_PrivacyParticipantServiceServicer_to_server,
-                ParticipantRpc(database, ports),
+                ParticipantRpc(database, outside),
             ),
         ],
-        consumers=[consumers.consumer(database, ports)],
-        jobs=[_forget_claims(database), jobs.make_days(database), jobs.expire_events(database)],
-        loops=[partial(jobs.keep_days_ready, database, ports)],
+        consumers=[consumers.consumer(database, outside)],
+        jobs=[jobs.forget_claims(database), jobs.make_days(database), jobs.expire_events(database, outside)],
+        loops=[partial(jobs.keep_days_ready, database, outside)],
     )
-
-
-def _forget_claims(database: Database) -> Job:
-    """Audit answers no idempotency keys, so it has only inbox claims to forget."""
-
-    async def work(run: Run) -> Counts:
-        if run.dry_run:
-            return {"events": 0}
-        async with database.begin(system(scope="retention")) as session:
-            return {"events": await inbox.forget(session)}
-
-    return Job("forget-plumbing", "Drop old inbox claims.", "15 3 * * *", work)
 
 
 SERVICE: service.Service[Settings] = service.Service(

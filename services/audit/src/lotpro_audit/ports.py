@@ -11,7 +11,7 @@ from lotpro_kit.security_log import SecurityLog
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Keys, the security log, the time, and the days this process has seen tables for."""
+    """Keys, the security log, the time, and the days whose tables this process knows to be committed."""
 
     keyring: Keyring
     sealing_key: Callable[[], str]

@@ -80,6 +80,36 @@ async def test_everybody_sees_their_own_acts_and_no_others(log: Log) -> None:
     assert [item["actor"]["id"] for item in items] == [str(log.actor_id)]
 
 
+async def test_the_organisations_log_shows_nothing_of_another_one_that_the_reader_also_works_for(log: Log) -> None:
+    await log.take(log.act())
+    elsewhere, before = str(uuid4()), "identity:account:sign_up"
+    await log.take(log.act(org_id=elsewhere))
+    await log.take(log.act(before, org_id="", store_id=""))
+    roles = {"*": ["org_owner"]}
+    token = log.signer.user_token(user_id=log.actor_id, org_id=log.org_id, roles=roles)
+    async with testing.client(app.SERVICE, log.runtime, log.parts, token) as owner:
+        assert len(await log.page(owner)) == 1
+        mine = (await owner.get(f"{EVENTS}/mine")).json()["items"]
+    assert len(mine) == 3
+    assert mine[0]["action"] == before
+
+
+async def test_a_person_of_no_organisation_yet_sees_their_own_acts(log: Log) -> None:
+    await log.take(log.act("identity:account:sign_up", org_id="", store_id=""))
+    async with testing.client(
+        app.SERVICE, log.runtime, log.parts, log.signer.user_token(user_id=log.actor_id)
+    ) as newcomer:
+        [shown] = (await newcomer.get(f"{EVENTS}/mine")).json()["items"]
+        assert shown["ip"] == "203.0.113.9"
+        assert (await newcomer.get(EVENTS)).status_code == 403
+
+
+async def test_a_store_administrator_sees_no_acts_on_the_whole_organisation(log: Log) -> None:
+    await log.take(log.act("identity:store:open", store_id=""))
+    async with log.client("store_admin", store_id=log.store_id) as admin:
+        assert await log.page(admin) == []
+
+
 async def test_pages_follow_each_other_without_gap_or_repetition(log: Log) -> None:
     now = log.runtime.clock()
     made = [await log.take(log.act(at=now - timedelta(seconds=number // 2))) for number in range(9)]

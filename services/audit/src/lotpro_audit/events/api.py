@@ -1,14 +1,16 @@
 """The HTTP door to the log."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
+from pydantic import AfterValidator, AwareDatetime
 
 from lotpro_audit.events import domain, service
-from lotpro_audit.events.repository import Filter
+from lotpro_audit.events.repository import Filter, Position
 from lotpro_audit.events.schemas import EventAnswer, Events, Party
 from lotpro_audit.ports import Ports
 from lotpro_kit import api, errors
@@ -18,8 +20,20 @@ from lotpro_kit.db import Database
 
 MayView = Annotated[Caller, Depends(api.requires("audit:event:view"))]
 Outcome = Literal["success", "failure"]
-Text = Annotated[str | None, Query(max_length=96)]
-Moment = Annotated[datetime | None, Query(examples=["2026-11-01T00:00:00Z"])]
+#: What ids and actions are spelled with.
+Text = Annotated[str | None, Query(max_length=96, pattern=r"^[A-Za-z0-9:._-]*$")]
+
+
+def _storable(moment: datetime) -> datetime:
+    if not 1970 <= moment.year < 9000:
+        raise ValueError("must be between the years 1970 and 9000")
+    return moment
+
+
+Moment = Annotated[
+    Annotated[AwareDatetime, AfterValidator(_storable)] | None, Query(examples=["2026-11-01T00:00:00Z"])
+]
+OWN = "events:mine"
 
 
 def router(database: Database, cursors: Cursors, ports: Ports) -> APIRouter:
@@ -45,19 +59,27 @@ def router(database: Database, cursors: Cursors, ports: Ports) -> APIRouter:
             actor_id=actor_id, subject_id=subject_id, store_id=store_id, session_id=session_id, action=action,
             success=None if outcome is None else outcome == "success", since=since, until=until,
         )
-        return await _page(caller, caller, wanted, limit, cursor)
+        listing = f"events:{caller.org_id}:{wanted.spelled()}"
+        after = _position(caller, listing, cursor)
+        async with database.begin(caller) as session:
+            rows = await service.list_events(session, caller, ports, wanted=wanted, after=after, limit=limit)
+        return _page(caller, listing, rows, limit)
 
     @routes.get("/events/mine", responses=api.problems(InvalidCursor))
     async def list_own_events(caller: api.Signed, limit: api.Limit = 50, cursor: api.CursorParameter = None) -> Events:
-        """What oneself did, or what was done in one's name, newest first."""
-        alone = replace(caller, org_id=None, stores=frozenset())
-        return await _page(caller, alone, Filter(actor_id=str(api.user_id(caller))), limit, cursor)
+        """What oneself did, in any organisation or before there was one, newest first. Looking is logged too."""
+        user_id, after = api.user_id(caller), _position(caller, OWN, cursor)
+        async with database.begin(replace(caller, org_id=None, stores=frozenset())) as session:
+            rows = await service.list_own_events(session, caller, ports, user_id=user_id, after=after, limit=limit)
+        return _page(caller, OWN, rows, limit)
 
-    async def _page(caller: Caller, seen_as: Caller, wanted: Filter, limit: int, cursor: str | None) -> Events:
-        listing = f"events:{seen_as.org_id}:{wanted.spelled()}"
-        after = _position(cursors.read(caller, listing, cursor)) if cursor else None
-        async with database.begin(seen_as) as session:
-            rows = await service.list_events(session, caller, ports, wanted=wanted, after=after, limit=limit)
+    def _position(caller: Caller, listing: str, cursor: str | None) -> Position | None:
+        if cursor is None:
+            return None
+        occurred_at, event_id = cursors.read(caller, listing, cursor)
+        return datetime.fromisoformat(str(occurred_at)), UUID(str(event_id))
+
+    def _page(caller: Caller, listing: str, rows: Sequence[tuple[Any, Origin]], limit: int) -> Events:
         following = None
         if len(rows) > limit:
             last = rows[limit - 1][0]
@@ -65,10 +87,6 @@ def router(database: Database, cursors: Cursors, ports: Ports) -> APIRouter:
         return Events(items=[_answer(row, origin) for row, origin in rows[:limit]], next_cursor=following)
 
     return routes
-
-
-def _position(values: list[str | int | None]) -> tuple[datetime, UUID]:
-    return datetime.fromisoformat(str(values[0])), UUID(str(values[1]))
 
 
 def _answer(row: Any, origin: Origin) -> EventAnswer:

@@ -1,5 +1,6 @@
 """Which days the log keeps, what an event must be, and its OCSF class; pure."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
@@ -13,6 +14,16 @@ from lotpro_kit.caller import Origin
 DAYS_AHEAD = 7
 #: An event may be this far ahead of our clock.
 AHEAD = timedelta(days=1)
+
+
+_ACTION = re.compile(r"[a-z]+:[a-z_]+:[a-z_]+", re.ASCII)
+
+
+class EventUnreadable(errors.Invalid):
+    """The event does not say what was done."""
+
+    code = "audit.event_unreadable"
+    message = "An event names its action as service:noun:verb."
 
 
 class EventOutOfRange(errors.Invalid):
@@ -49,6 +60,21 @@ class SecurityEvent:
 def retention() -> timedelta:
     """How long security logs are kept: the policy's 180 days."""
     return lotpro_policy.policy().retention["security_logs"].duration
+
+
+def claim_days() -> int:
+    """How many days the ids of events that came are remembered: until the log would refuse them as too old.
+
+    An event may have been AHEAD of our clock when it came. One that comes again is either known or refused, so it is
+    never written twice.
+    """
+    return retention().days + 2 * AHEAD.days
+
+
+def check(event: SecurityEvent) -> None:
+    """Raises EventUnreadable when the event does not say what was done."""
+    if _ACTION.fullmatch(event.action) is None:
+        raise EventUnreadable
 
 
 def oldest_day(now: datetime) -> date:

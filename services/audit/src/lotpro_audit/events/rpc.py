@@ -23,5 +23,6 @@ class AuditRpc(audit_pb2_grpc.AuditServiceServicer):
         """Write one event; the same id again changes nothing."""
         event_id = rpc.request_id(request.event_id)
         async with self._database.begin(system(scope=INGEST)) as session:
-            await service.append_event(session, self._ports, wire.read(request.event, event_id, self._ports))
+            day = await service.append_event(session, self._ports, wire.read(request.event, event_id, self._ports))
+        self._ports.known_days.add(day)
         return audit_pb2.AppendEventResponse(event_id=str(event_id))

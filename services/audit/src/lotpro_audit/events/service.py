@@ -8,9 +8,9 @@ from uuid import UUID
 from lotpro.audit.v1 import events_pb2
 from lotpro_audit.events import domain, repository
 from lotpro_audit.events.domain import SecurityEvent
-from lotpro_audit.events.repository import Filter
+from lotpro_audit.events.repository import Filter, Position
 from lotpro_audit.ports import Ports
-from lotpro_kit import inbox, outbox
+from lotpro_kit import errors, inbox, outbox
 from lotpro_kit.caller import Caller, Origin
 from lotpro_kit.crypto import Undecryptable
 from lotpro_kit.db import Session
@@ -19,20 +19,22 @@ ORIGIN = "events.origin"
 SEPARATOR = "\n"
 #: Stands for the key of events that name no person and no organisation.
 NOBODY = UUID(int=0)
+#: So many keys are looked at in one transaction.
+KEYS_AT_ONCE = 500
 
 
-async def append_event(session: Session, ports: Ports, event: SecurityEvent) -> bool:
-    """Write an event once; False when it stands there already. Raises EventOutOfRange.
+async def append_event(session: Session, ports: Ports, event: SecurityEvent) -> date:
+    """Write an event once, however often it comes; answers its day. Raises EventOutOfRange and EventUnreadable.
 
     Where it came from is encrypted under the actor's key, or the organisation's, so that forgetting a person makes it
-    unreadable without touching the log.
+    unreadable without touching the log. When the transaction has committed, the day's table is there for good.
     """
+    domain.check(event)
     day = domain.day_of(event, now=ports.clock())
     if not await inbox.claim(session, event.id):
-        return False
+        return day
     if day not in ports.known_days:
         await repository.make_day(session, day)
-        ports.known_days.add(day)
     key_id = _key_id(event)
     key = await ports.keyring.for_subject(session, key_id)
     origin = key.encrypt(event.origin.ip + SEPARATOR + event.origin.user_agent, context=ORIGIN)
@@ -48,7 +50,7 @@ async def append_event(session: Session, ports: Ports, event: SecurityEvent) -> 
             "origin": origin,
         },
     )
-    return True
+    return day
 
 
 def _key_id(event: SecurityEvent) -> UUID:
@@ -61,15 +63,48 @@ def _key_id(event: SecurityEvent) -> UUID:
 
 
 async def list_events(
-    session: Session, caller: Caller, ports: Ports, *, wanted: Filter, after: tuple[datetime, UUID] | None, limit: int
+    session: Session, caller: Caller, ports: Ports, *, wanted: Filter, after: Position | None, limit: int
 ) -> list[tuple[Any, Origin]]:
-    """A page of the log with one row more, each with where it came from; that somebody looked is itself logged."""
-    rows = await repository.page(session, wanted, after=after, limit=limit)
+    """A page of the caller's organisation's log (of their stores, unless they see all), newest first, and one row more.
+
+    Each row comes with where the act came from. That somebody looked is itself logged. Raises NotFound for somebody
+    without an organisation.
+    """
+    if caller.org_id is None:
+        raise errors.NotFound
+    rows = await repository.page_of_organisation(
+        session, caller.org_id, caller.stores, wanted, after=after, limit=limit + 1
+    )
+    return await _shown(session, caller, ports, rows)
+
+
+async def list_own_events(
+    session: Session, caller: Caller, ports: Ports, *, user_id: UUID, after: Position | None, limit: int
+) -> list[tuple[Any, Origin]]:
+    """What a person did, in any organisation or none, newest first, and one row more. Looking is logged."""
+    rows = await repository.page_of_actor(session, user_id, after=after, limit=limit + 1)
+    return await _shown(session, caller, ports, rows)
+
+
+async def _shown(session: Session, caller: Caller, ports: Ports, rows: Sequence[Any]) -> list[tuple[Any, Origin]]:
     await ports.security_log.record(session, caller, "audit:event:list", at=ports.clock())
-    return await with_origins(session, ports, rows)
+    return await _with_origins(session, ports, rows)
 
 
-async def with_origins(session: Session, ports: Ports, rows: Sequence[Any]) -> list[tuple[Any, Origin]]:
+async def count_about(session: Session, *, org_id: UUID, person_id: UUID) -> int:
+    """How many events of an organisation a person did or is concerned by."""
+    return await repository.count_about(session, org_id, str(person_id))
+
+
+async def events_about(
+    session: Session, ports: Ports, *, org_id: UUID, person_id: UUID, after: Position | None, limit: int
+) -> list[tuple[Any, Origin]]:
+    """Those events, oldest first, each with where it came from."""
+    rows = await repository.about(session, org_id, str(person_id), after=after, limit=limit)
+    return await _with_origins(session, ports, rows)
+
+
+async def _with_origins(session: Session, ports: Ports, rows: Sequence[Any]) -> list[tuple[Any, Origin]]:
     """Each row with where it came from; unknown where the person's key was destroyed."""
     keys = await ports.keyring.existing_many(session, {row.key_id for row in rows})
     opened = []
@@ -82,6 +117,11 @@ async def with_origins(session: Session, ports: Ports, rows: Sequence[Any]) -> l
     return opened
 
 
+async def count_missing_days(session: Session, days: list[date]) -> int:
+    """How many of the days have no table yet."""
+    return len(set(days) - set(await repository.days(session)))
+
+
 async def make_days(session: Session, days: list[date]) -> int:
     """Make the tables of days that are missing; answers how many."""
     missing = set(days) - set(await repository.days(session))
@@ -90,12 +130,27 @@ async def make_days(session: Session, days: list[date]) -> int:
     return len(missing)
 
 
-async def expire_days(session: Session, *, as_of: datetime, dry_run: bool) -> dict[str, int]:
-    """Drop the days whose retention is over, and say so; answers how many days and events."""
-    counts = {"days": 0, "events": 0}
-    for day in domain.expired_days(await repository.days(session), as_of=as_of):
-        count = await (repository.count_day if dry_run else repository.drop_day)(session, day)
-        counts = {"days": counts["days"] + 1, "events": counts["events"] + count}
-        if not dry_run:
-            await outbox.put(session, events_pb2.DayExpired(day=day.isoformat(), count=count))
-    return counts
+async def expired_days(session: Session, *, as_of: datetime) -> list[date]:
+    """The days whose retention is over, oldest first."""
+    return domain.expired_days(await repository.days(session), as_of=as_of)
+
+
+async def count_day(session: Session, day: date) -> int:
+    """How many events a day has."""
+    return await repository.count_day(session, day)
+
+
+async def expire_day(session: Session, day: date) -> int:
+    """Drop one day and say so; answers how many events it had. The database refuses a day that is still to be kept."""
+    count = await repository.drop_day(session, day)
+    await outbox.put(session, events_pb2.DayExpired(day=day.isoformat(), count=count))
+    return count
+
+
+async def forget_keys(session: Session, *, as_of: datetime, dry_run: bool) -> int:
+    """Destroy keys, KEYS_AT_ONCE at most, of people and organisations the log holds nothing of any more."""
+    before = as_of - domain.retention()
+    unused = await repository.unused_keys(session, before=before, keep=NOBODY, limit=KEYS_AT_ONCE)
+    if unused and not dry_run:
+        return await repository.drop_unused_keys(session, unused)
+    return len(unused)

@@ -2,25 +2,28 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import lotpro_policy
 from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
 from lotpro_audit.db import ROOM
-from lotpro_audit.events import repository, service
+from lotpro_audit.events import service
 from lotpro_audit.ports import Ports
-from lotpro_kit import rpc
+from lotpro_kit import errors, rpc
 from lotpro_kit.caller import Origin, system
 from lotpro_kit.db import Database
 
-#: More than a person can cause in 180 days by hand; a larger log is exported by the audit service itself.
-MOST = 10_000
+#: Events read in one transaction of an export.
+AT_ONCE = 500
+#: Whose data can be asked for. Both are named in events by their id alone.
+KINDS = (participant_pb2.SUBJECT_KIND_CUSTOMER, participant_pb2.SUBJECT_KIND_USER)
 
 
 class ParticipantRpc(participant_pb2_grpc.PrivacyParticipantServiceServicer):
     """PrivacyParticipantService of the contract."""
 
-    def __init__(self, database: Database, ports: Ports) -> None:
-        self._database, self._ports = database, ports
+    def __init__(self, database: Database, ports: Ports, *, at_once: int = AT_ONCE) -> None:
+        self._database, self._ports, self._at_once = database, ports, at_once
 
     async def Describe(  # noqa: N802 - gRPC's name
         self, request: participant_pb2.DescribeRequest, context: Any
@@ -41,29 +44,47 @@ class ParticipantRpc(participant_pb2_grpc.PrivacyParticipantServiceServicer):
     async def Discover(  # noqa: N802 - gRPC's name
         self, request: participant_pb2.DiscoverRequest, context: Any
     ) -> participant_pb2.DiscoverResponse:
-        """How many events the person did or is concerned by."""
-        rows = await self._rows(request.subject)
-        return participant_pb2.DiscoverResponse(counts=[participant_pb2.TableCount(table="events", count=len(rows))])
+        """How many of the organisation's events the person did or is concerned by."""
+        org_id, person_id = _person(request.subject)
+        async with self._database.begin(system(org_id)) as session:
+            count = await service.count_about(session, org_id=org_id, person_id=person_id)
+        return participant_pb2.DiscoverResponse(counts=[participant_pb2.TableCount(table="events", count=count)])
 
     async def Export(  # noqa: N802 - gRPC's name
         self, request: participant_pb2.ExportRequest, context: Any
     ) -> AsyncIterator[participant_pb2.ExportResponse]:
-        """The events, one message each; where somebody else acted from is left out."""
-        for row, origin in await self._rows(request.subject):
-            own = row.actor_id == request.subject.id
-            answer = participant_pb2.ExportResponse(table="events", record_id=str(row.id), third_party=not own)
-            answer.fields.update(
-                {
-                    "occurred_at": row.occurred_at.isoformat(), "action": row.action,
-                    "outcome": "success" if row.success else "failure", "factor": row.factor,
-                    "subject_kind": row.subject_kind, "subject_id": row.subject_id,
-                    **({"ip": origin.ip, "user_agent": origin.user_agent} if own else {}),
-                }
-            )
-            yield answer
+        """Those events, all of them, one message each, oldest first."""
+        org_id, person_id = _person(request.subject)
+        after = None
+        while True:
+            async with self._database.begin(system(org_id)) as session:
+                found = await service.events_about(
+                    session, self._ports, org_id=org_id, person_id=person_id, after=after, limit=self._at_once
+                )
+            for row, origin in found:
+                yield _record(row, origin, own=row.actor_id == str(person_id))
+            if len(found) < self._at_once:
+                return
+            last, _ = found[-1]
+            after = last.occurred_at, last.id
 
-    async def _rows(self, subject: participant_pb2.Subject) -> list[tuple[Any, Origin]]:
-        org_id = rpc.request_id(subject.org_id)
-        async with self._database.begin(system(org_id)) as session:
-            rows = await repository.about(session, str(rpc.request_id(subject.id)), most=MOST)
-            return await service.with_origins(session, self._ports, rows)
+
+def _person(subject: participant_pb2.Subject) -> tuple[UUID, UUID]:
+    """Organisation and person of a question."""
+    if subject.kind not in KINDS:
+        raise errors.Invalid("The subject's kind is not known.")
+    return rpc.request_id(subject.org_id), rpc.request_id(subject.id)
+
+
+def _record(row: Any, origin: Origin, *, own: bool) -> participant_pb2.ExportResponse:
+    """An event as it is handed out; where somebody else acted from, and who that was, is left out."""
+    answer = participant_pb2.ExportResponse(table="events", record_id=str(row.id), third_party=not own)
+    answer.fields.update(
+        {
+            "occurred_at": row.occurred_at.isoformat(), "action": row.action,
+            "outcome": "success" if row.success else "failure", "factor": row.factor,
+            "subject_kind": row.subject_kind, "subject_id": row.subject_id,
+            **({"ip": origin.ip, "user_agent": origin.user_agent} if own else {}),
+        }
+    )
+    return answer
