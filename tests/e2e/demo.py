@@ -1,4 +1,4 @@
-"""`make demo`: the main job, driven through the running stack's gateway; one line a step, with the time it took."""
+"""`make demo`: the main job driven through the running stack's gateway; one line a step, with the time it took."""
 
 import argparse
 import sys

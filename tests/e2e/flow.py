@@ -40,6 +40,11 @@ class Story:
     codes: list[str] = field(default_factory=list)
     vehicle_version: str = ""
 
+    def move(self, gateway: str, inbox: str) -> None:
+        """Go on at other addresses: a stack that was started again listens on other ports."""
+        for end, url in ((self.owner.gateway, gateway), (self.seller.gateway, gateway), (self.inbox, inbox)):
+            end.move(url)
+
     def close(self) -> None:
         """Hang up."""
         for end in (self.owner.gateway, self.seller.gateway, self.inbox):

@@ -75,6 +75,10 @@ class Gateway:
                 return answer
             time.sleep(float(answer.headers.get("retry-after", "1")))
 
+    def move(self, url: str) -> None:
+        """Ask another address from now on."""
+        self._http.base_url = httpx.URL(url)
+
     def close(self) -> None:
         self._http.close()
 
@@ -188,6 +192,10 @@ class Inbox:
 
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url, timeout=10, trust_env=False)
+
+    def move(self, url: str) -> None:
+        """Ask another address from now on."""
+        self._http.base_url = httpx.URL(url)
 
     def close(self) -> None:
         self._http.close()
