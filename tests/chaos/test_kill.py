@@ -18,7 +18,7 @@ from tests.e2e import flow
 from tests.e2e.stack import Stack, start
 
 #: Which process is killed right after which step was answered, while what it caused is still on its way.
-KILLED_AFTER = {
+KILLED_AFTER: dict[flow.Step, tuple[str, ...]] = {
     flow.sign_up: ("identity", "notifications"),
     flow.confirm_email: ("gateway",),
     flow.enrol_totp: ("servicebus",),

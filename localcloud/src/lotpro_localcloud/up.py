@@ -26,6 +26,8 @@ STOP_SECONDS: Mapping[str, float] = {"services": 12, "gateway": 2, "cloud": 4, "
 #: Services and the broker stand being killed at any moment; PostgreSQL does too, but is faster up after a clean stop.
 _ON_OUR_DEATH = {"postgres": signal.SIGINT}
 HEALTH = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+#: The same when one of them has died.
+FAILED_STOP_SECONDS = 3.0
 
 
 class CannotStart(Exception):
@@ -300,8 +302,11 @@ class Stack:
         await processes.stop(self._passing, by=signal.SIGTERM, within=2)
         for group, seconds in STOP_SECONDS.items():
             by = signal.SIGINT if group == "postgres" else signal.SIGTERM
-            late = await processes.stop(self._groups[group], by=by, within=seconds)
-            if late:
+            # What needs the one that died would only wait for it; all but PostgreSQL start as fast after being killed.
+            hurry = self._failure and group != "postgres"
+            grace = min(seconds, FAILED_STOP_SECONDS) if hurry else seconds
+            late = await processes.stop(self._groups[group], by=by, within=grace)
+            if late and not self._failure:
                 _say(f"{', '.join(late)} did not stop within {seconds:.0f} s and had to be killed")
 
 
