@@ -13,6 +13,8 @@ from lotpro_kit import ids
 
 RATE = 100
 SECONDS = 20
+#: A dealer group's worth of organisations at work at once.
+ORGANISATIONS = [uuid4() for _ in range(25)]
 _PUT = (
     "INSERT INTO outbox (id, topic, type, body, traceparent) VALUES ($1, 'security-events', $2, $3, '');"
 )
@@ -52,7 +54,7 @@ async def _paced(connection: asyncpg.Connection, *, seconds: int) -> dict[UUID, 
         event = ids.new()
         body = (
             f'{{"action":"inventory:vehicle:add","outcome":"OUTCOME_SUCCESS","actor_kind":"system",'
-            f'"org_id":"{uuid4()}","occurred_time":"{time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}"}}'
+            f'"org_id":"{ORGANISATIONS[number % len(ORGANISATIONS)]}","occurred_time":"{time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}"}}'
         )
         async with connection.transaction():
             await connection.execute(_PUT.rstrip(";"), event, name, body)

@@ -24,7 +24,8 @@ WAIT_SECONDS = 60
 #: lock of 60 s.
 PREFETCH = 50
 AT_ONCE = 16
-HANDLER_SECONDS = 15
+#: So short a wait that the SDK answers with what its buffer holds and does not read the socket.
+AT_HAND_SECONDS = 1e-6
 MAX_DELIVERIES = 10
 #: A receiver is made anew after an error, with this doubling pause.
 MAX_PAUSE_SECONDS = 30
@@ -185,16 +186,16 @@ class Subscriber:
         self._stopping.set()
 
     async def _receive(self, receiver: ServiceBusReceiver) -> None:
-        """Take messages one by one from the link's buffer and handle up to AT_ONCE of them side by side.
+        """Wait for one message, take along what else lies ready, handle these side by side, settle one after another.
 
-        Asking the SDK for several at once would wait 200 ms for the last of them.
+        One at a time, because asking the SDK to wait for several makes it wait 200 ms for the last of them; and
+        settled by the one who receives, because SDK calls on the same link that read from it at once hold each other
+        up by as much.
         """
-        places = asyncio.Semaphore(AT_ONCE)
-        handling: set[asyncio.Task[None]] = set()
+        returning: set[asyncio.Task[None]] = set()
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             while not self._stopping.is_set():
-                await places.acquire()
                 receiving = asyncio.ensure_future(
                     receiver.receive_messages(max_message_count=1, max_wait_time=WAIT_SECONDS)
                 )
@@ -203,38 +204,48 @@ class Subscriber:
                     receiving.cancel()
                     return
                 messages = receiving.result()
-                if not messages:
-                    places.release()
-                for message in messages:
-                    task = asyncio.create_task(self._handle(receiver, message))
-                    handling.add(task)
-                    task.add_done_callback(handling.discard)
-                    task.add_done_callback(lambda _: places.release())
+                if messages:
+                    messages += await receiver.receive_messages(AT_ONCE - 1, max_wait_time=AT_HAND_SECONDS)
+                failures = await asyncio.gather(*(self._failure_of(message) for message in messages))
+                for message, failure in zip(messages, failures, strict=True):
+                    if failure is None:
+                        await receiver.complete_message(message)
+                    else:
+                        task = asyncio.create_task(self._give_back(receiver, message, failure))
+                        returning.add(task)
+                        task.add_done_callback(returning.discard)
         finally:
             stopping.cancel()
-            if handling:
-                await asyncio.wait(handling, timeout=HANDLER_SECONDS)
+            for task in returning:
+                task.cancel()
 
-    async def _handle(self, receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
+    async def _failure_of(self, message: ServiceBusReceivedMessage) -> Exception | None:
+        """Handle a message; None when that went well."""
         try:
             await self._dispatch(message)
-        except Unreadable as error:
-            await receiver.dead_letter_message(message, reason="unreadable", error_description=str(error))
         except Exception as error:
-            attempt = (message.delivery_count or 0) + 1
-            log.warning(
-                "event not handled", topic=self._consumer.topic, event_id=str(message.message_id), attempt=attempt,
-                error=type(error).__name__, at=telemetry.place_of(error),
+            return error
+        return None
+
+    async def _give_back(
+        self, receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage, failure: Exception
+    ) -> None:
+        """To the dead letters, when it is no event or has failed too often; otherwise back, after a doubling pause."""
+        if isinstance(failure, Unreadable):
+            await receiver.dead_letter_message(message, reason="unreadable", error_description=str(failure))
+            return
+        attempt = (message.delivery_count or 0) + 1
+        log.warning(
+            "event not handled", topic=self._consumer.topic, event_id=str(message.message_id), attempt=attempt,
+            error=type(failure).__name__, at=telemetry.place_of(failure),
+        )
+        if attempt >= MAX_DELIVERIES:
+            await receiver.dead_letter_message(
+                message, reason="failed", error_description=f"{type(failure).__name__} after {attempt} deliveries"
             )
-            if attempt >= MAX_DELIVERIES:
-                await receiver.dead_letter_message(
-                    message, reason="failed", error_description=f"{type(error).__name__} after {attempt} deliveries"
-                )
-                return
-            await asyncio.sleep(min(0.1 * 2**attempt, 20))
-            await receiver.abandon_message(message)
-        else:
-            await receiver.complete_message(message)
+            return
+        await asyncio.sleep(min(0.1 * 2**attempt, 20))
+        await receiver.abandon_message(message)
 
     async def _dispatch(self, message: ServiceBusReceivedMessage) -> None:
         properties = {_text(key): _text(value) for key, value in (message.application_properties or {}).items()}
