@@ -15,7 +15,7 @@ import pytest
 
 from gateway.render import SERVICES
 from tests.e2e import flow
-from tests.e2e.stack import Stack, start
+from tests.e2e.stack import Stack, fresh_state, start
 
 #: Which process is killed right after which step was answered, while what it caused is still on its way.
 KILLED_AFTER: dict[flow.Step, tuple[str, ...]] = {
@@ -34,10 +34,9 @@ PATIENCE_SECONDS = 60
 class Life:
     """A state that outlives its stacks."""
 
-    def __init__(self, folder: Path) -> None:
-        self.state = folder / "state"
-        self.stack = start(self.state)
-        self.restarts = 0
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.stack = start(state)
 
     def kill(self, name: str) -> None:
         """SIGKILL one process; the rest must follow with one sentence, and nothing may be left."""
@@ -53,7 +52,6 @@ class Life:
     def restart(self, story: flow.Story) -> None:
         """Bring it up again; clients go on where they were, at the new addresses."""
         self.stack = start(self.state)
-        self.restarts += 1
         story.move(self.stack.gateway, self.stack.addresses["providers"])
 
 
@@ -66,20 +64,21 @@ def alive(process: psutil.Process) -> bool:
 
 
 @pytest.fixture(scope="module")
-def survived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, flow.Story]]:
+def survived() -> Iterator[tuple[Stack, flow.Story]]:
     """The whole main job, with every process killed once on the way."""
-    life = Life(tmp_path_factory.mktemp("chaos"))
-    story = flow.begin(life.stack.gateway, life.stack.addresses["providers"])
-    try:
-        for step in flow.STEPS:
-            step(story)
-            for name in KILLED_AFTER.get(step, ()):
-                life.kill(name)
-                life.restart(story)
-        yield life.stack, story
-    finally:
-        story.close()
-        life.stack.stop()
+    with fresh_state() as state:
+        life = Life(state)
+        story = flow.begin(life.stack.gateway, life.stack.addresses["providers"])
+        try:
+            for step in flow.STEPS:
+                step(story)
+                for name in KILLED_AFTER.get(step, ()):
+                    life.kill(name)
+                    life.restart(story)
+            yield life.stack, story
+        finally:
+            story.close()
+            life.stack.stop()
 
 
 def test_every_process_was_killed_once(survived: tuple[Stack, flow.Story]) -> None:
@@ -130,17 +129,18 @@ async def rows_of(stack: Stack, table: str) -> dict[str, int]:
     return found
 
 
-def test_the_supervisor_can_be_killed_too(tmp_path: Path) -> None:
+def test_the_supervisor_can_be_killed_too() -> None:
     """Then nobody is left to tell, but nothing is left running either, and the state is free for the next start."""
-    stack = start(tmp_path / "state")
-    everyone = [psutil.Process(pid) for pid in stack.pids.values()]
-    stack.process.kill()
-    stack.process.wait(10)
-    deadline = time.monotonic() + 15
-    while left := [process.name() for process in everyone if alive(process)]:
-        assert time.monotonic() < deadline, f"left running: {left}"
-        time.sleep(0.05)
-    again = start(tmp_path / "state")
-    with httpx.Client(trust_env=False) as client:
-        assert client.get(f"{again.gateway}/healthz").status_code == 200
-    assert again.stop() == 0
+    with fresh_state() as state:
+        stack = start(state)
+        everyone = [psutil.Process(pid) for pid in stack.pids.values()]
+        stack.process.kill()
+        stack.process.wait(10)
+        deadline = time.monotonic() + 15
+        while left := [process.name() for process in everyone if alive(process)]:
+            assert time.monotonic() < deadline, f"left running: {left}"
+            time.sleep(0.05)
+        again = start(state)
+        with httpx.Client(trust_env=False) as client:
+            assert client.get(f"{again.gateway}/healthz").status_code == 200
+        assert again.stop() == 0

@@ -19,9 +19,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """A running stack with nothing in it."""
-    with running(tmp_path_factory.mktemp("e2e") / "state") as started:
+    with running() as started:
         yield started
 
 

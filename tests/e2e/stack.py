@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,10 +85,22 @@ def _last_words(state: Path) -> str:
 
 
 @contextmanager
-def running(state: Path, *, seed: bool = False) -> Iterator[Stack]:
-    """A stack for a while; stopped cleanly at the end."""
-    stack = start(state, seed=seed)
-    try:
-        yield stack
-    finally:
-        stack.stop()
+def fresh_state() -> Iterator[Path]:
+    """A state that is gone afterwards.
+
+    Not below pytest's own folder: under root PostgreSQL runs as somebody else and must pass through the folders above
+    its data, and every pytest that starts closes pytest's folder to others again.
+    """
+    with tempfile.TemporaryDirectory(prefix="lotpro-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder) / "state"
+
+
+@contextmanager
+def running(*, seed: bool = False) -> Iterator[Stack]:
+    """A stack of its own for a while; stopped cleanly at the end."""
+    with fresh_state() as state:
+        stack = start(state, seed=seed)
+        try:
+            yield stack
+        finally:
+            stack.stop()
