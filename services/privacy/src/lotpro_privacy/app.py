@@ -38,7 +38,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             rpc.Servicer(privacy_pb2.DESCRIPTOR, privacy_pb2_grpc.add_PrivacyServiceServicer_to_server, PrivacyRpc())
         ],
         jobs=[service.housekeeping(database), jobs.purge_answers(database)],
-        loops=[jobs.engine(database, outside).run],
+        loops=[jobs.Engine(database, outside).run],
     )
 
 

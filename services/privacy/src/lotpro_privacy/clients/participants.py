@@ -41,9 +41,23 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a service holds: how many records in which table, the records, and the address it knows."""
+class ColumnDescribed:
+    """What a service declares about a column it keeps; purpose and retention are keys of the policy."""
 
+    table: str
+    column: str
+    data_class: str
+    purpose: str
+    lawful_basis: str
+    retention: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a service holds: its declaration, how many records in which table, the records, the address it knows."""
+
+    policy_sha256: str
+    described: tuple[ColumnDescribed, ...]
     counts: Mapping[str, int]
     records: tuple[Record, ...]
     email: str
@@ -65,15 +79,24 @@ class ParticipantOverGrpc:
         self._stub = participant_pb2_grpc.PrivacyParticipantServiceStub(channel)
 
     async def collect(self, person: Person) -> Found:
-        """Discover, then export."""
+        """Describe, discover, then export."""
         subject = participant_pb2.Subject(
             kind=_KINDS[person.kind], org_id=str(person.org_id), id=str(person.id), email=person.email
         )
         with rpc.calling(self._name):
+            declared = await self._stub.Describe(participant_pb2.DescribeRequest())
             discovered = await self._stub.Discover(participant_pb2.DiscoverRequest(subject=subject))
             stream = self._stub.Export(participant_pb2.ExportRequest(subject=subject), timeout=EXPORT_SECONDS)
             records = tuple([_record(answer) async for answer in stream])
         return Found(
+            policy_sha256=declared.policy_sha256,
+            described=tuple(
+                ColumnDescribed(
+                    table=entry.table, column=entry.column, data_class=entry.data_class, purpose=entry.purpose,
+                    lawful_basis=entry.lawful_basis, retention=entry.retention,
+                )
+                for entry in declared.columns
+            ),
             counts={entry.table: int(entry.count) for entry in discovered.counts}, records=records,
             email=discovered.email,
         )

@@ -33,7 +33,7 @@ def router() -> APIRouter:
     async def get_policy(response: Response, if_none_match: IfNoneMatch = None) -> Any:
         """The privacy policy as data: clauses, retention, cookies, rights, processors, purposes."""
         policy = lotpro_policy.policy()
-        if if_none_match == _etag():
+        if _is_known(if_none_match):
             return Response(status_code=304, headers=_headers())
         response.headers.update(_headers())
         body = policy.model_dump(mode="json")
@@ -47,12 +47,18 @@ def router() -> APIRouter:
     @routes.get("/policy.txt", response_class=Response)
     async def get_policy_text(if_none_match: IfNoneMatch = None) -> Response:
         """The privacy policy as it is published."""
-        if if_none_match == _etag():
+        if _is_known(if_none_match):
             return Response(status_code=304, headers=_headers())
         text = lotpro_policy.policy().text
         return Response(text, media_type="text/plain; charset=utf-8", headers=_headers())
 
     return routes
+
+
+def _is_known(if_none_match: str | None) -> bool:
+    """Whether the client has the policy in force: weak comparison, as RFC 9110 13.1.2 asks for."""
+    known = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return _etag() in known or "*" in known
 
 
 def _etag() -> str:

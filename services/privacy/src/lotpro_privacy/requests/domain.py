@@ -39,6 +39,13 @@ class AnswerIncomplete(errors.Conflict):
     message = "Not every service has answered yet; nothing is handed out before."
 
 
+class PolicyDiffers(errors.Conflict):
+    """A service works by another version of the policy than we do, as while a release goes out; ask again later."""
+
+    code = "privacy.policy_differs"
+    message = "The service works by another version of the policy."
+
+
 #: Every service that holds personal data. One that is missing makes a case incomplete, never successful.
 PARTICIPANTS = ("identity", "inventory", "billing", "notifications", "audit")
 #: Knows the person's address and is therefore asked first.

@@ -32,19 +32,22 @@ REQUESTS = Table(
     Column("answered_at", DateTime(timezone=True)),
 )
 
-#: One row a service and case; it is evidence, so it holds no personal data.
+#: One row a case, service, phase and generation; it is evidence, so it holds no personal data.
 TASKS = Table(
     "tasks",
     METADATA,
     Column("org_id", Uuid, primary_key=True),
     Column("request_id", Uuid, primary_key=True),
     Column("service", String(32), primary_key=True),
+    Column("phase", String(16), primary_key=True, server_default="collect"),
+    Column("generation", SmallInteger, primary_key=True, server_default="1"),
     Column("stage", SmallInteger, nullable=False),
     Column("done_at", DateTime(timezone=True)),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_run_at", DateTime(timezone=True), nullable=False),
     Column("error", String(96), nullable=False, server_default=""),
     Column("counts", JSONB, nullable=False, server_default="{}"),
+    Column("described", JSONB, nullable=False, server_default="[]"),
     ForeignKeyConstraint(["org_id", "request_id"], ["requests.org_id", "requests.id"], ondelete="CASCADE"),
 )
 

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from lotpro_kit.api import Answer, Body
 from lotpro_privacy.requests.domain import Kind, State, SubjectKind
@@ -15,7 +15,7 @@ class SubjectBody(Body):
 
     kind: SubjectKind
     id: UUID
-    email: Annotated[str, Field(max_length=254)] = Field(
+    email: Annotated[str, Field(max_length=254, pattern=r"^([^@\s]+@[^@\s]+)?$"), AfterValidator(str.lower)] = Field(
         default="", description="When known; otherwise the service that knows the person is asked for it."
     )
 
@@ -66,6 +66,9 @@ class Collected(Answer):
     due_on: date
     subject: dict[str, str]
     services: dict[str, dict[str, list[dict[str, Any]]]] = Field(description="service -> table -> records")
+    described: dict[str, list[dict[str, str]]] = Field(
+        description="service -> each column it keeps about people, with its purpose, lawful basis and retention"
+    )
     policy_version: str
     policy_sha256: str
     purposes: dict[str, Any]

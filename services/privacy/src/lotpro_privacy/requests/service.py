@@ -1,8 +1,12 @@
 """Use cases of requests: open, look, collect, answer."""
 
+import asyncio
+import dataclasses
 import json
 from collections import defaultdict
-from datetime import timedelta
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,12 +21,12 @@ from lotpro_privacy.clients.participants import Found, Person
 from lotpro_privacy.db import ENGINE
 from lotpro_privacy.ports import Ports
 from lotpro_privacy.requests import domain, repository
-from lotpro_privacy.requests.domain import AnswerIncomplete, Kind, State, SubjectKind
+from lotpro_privacy.requests.domain import AnswerIncomplete, Kind, PolicyDiffers, State, SubjectKind
 
 CHANNEL = "privacy_tasks"
 EMAIL, CONTENT = "requests.email", "records.content"
-#: Longer than the longest call: who holds a task this long is dead.
-LEASE = timedelta(seconds=90)
+#: Who works on a task renews its lease three times in this time; a task whose lease ended was left by the dead.
+LEASE = timedelta(seconds=12)
 
 log = telemetry.logger(__name__)
 
@@ -109,33 +113,79 @@ def state_of(request: Any, tasks: list[Any]) -> State:
     )
 
 
-async def collect_next(database: Database, ports: Ports) -> bool:
-    """Ask one service for one case; False when nothing is due. May be killed at any point and done again."""
-    now = ports.clock()
+async def lease_next(database: Database, ports: Ports) -> Any:
+    """A task that is due, taken for LEASE, or None. If its taker dies, it is due again when the lease ends."""
     async with database.begin(system(scope=ENGINE)) as session:
-        task = await repository.lease(session, now=now, lease=LEASE)
-        if task is None:
-            return False
+        return await repository.lease(session, now=ports.clock(), lease=LEASE)
+
+
+async def next_due(database: Database) -> datetime | None:
+    """When there is something to do next."""
+    async with database.begin(system(scope=ENGINE)) as session:
+        return await repository.next_due(session)
+
+
+async def collect(database: Database, ports: Ports, task: Any) -> None:
+    """Ask the task's service and store what it told; whatever goes wrong, it is asked again after a pause.
+
+    May be killed at any point and done again.
+    """
+    try:
+        async with _lease_kept(database, ports, task):
+            await _ask(database, ports, task)
+    except errors.Error as error:
+        code = error.code
+    except Exception as error:
+        log.error("not collected", service=task.service, error=type(error).__name__, at=telemetry.place_of(error))
+        code = errors.Error.code
+    else:
+        return
+    log.warning("service did not answer", service=task.service, attempts=task.attempts, error=code)
+    async with database.begin(system(scope=ENGINE)) as session:
+        until = ports.clock() + domain.pause(task.attempts)
+        await repository.postpone_task(session, task, until=until, error=code)
+
+
+@asynccontextmanager
+async def _lease_kept(database: Database, ports: Ports, task: Any) -> AsyncIterator[None]:
+    """While inside, nobody else takes the task."""
+
+    async def keep() -> None:
+        while True:
+            await asyncio.sleep(LEASE.total_seconds() / 3)
+            async with database.begin(system(scope=ENGINE)) as session:
+                await repository.keep_lease(session, task, until=ports.clock() + LEASE)
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def _ask(database: Database, ports: Ports, task: Any) -> None:
+    async with database.begin(system(scope=ENGINE)) as session:
         case = await repository.request(session, task.org_id, task.request_id)
+        if case is None:
+            return
         key = await ports.keyring.existing(session, task.request_id)
     email = key.decrypt(case.email, context=EMAIL) if case.email else ""
     person = Person(task.org_id, SubjectKind(case.subject_kind), case.subject_id, email)
-    try:
-        found = await ports.participants[task.service].collect(person)
-    except errors.Error as error:
-        log.warning("service did not answer", service=task.service, attempts=task.attempts, error=error.code)
-        async with database.begin(system(scope=ENGINE)) as session:
-            until = ports.clock() + domain.pause(task.attempts)
-            await repository.postpone_task(session, task, until=until, error=error.code)
-        return True
+    found = await ports.participants[task.service].collect(person)
+    if found.policy_sha256 != lotpro_policy.policy().sha256:
+        raise PolicyDiffers
     async with database.begin(system(scope=ENGINE)) as session:
-        await _keep(session, ports, task, case, found, email=email)
-    return True
+        await _keep(session, ports, task, found)
 
 
-async def _keep(session: Session, ports: Ports, task: Any, case: Any, found: Found, *, email: str) -> None:
+async def _keep(session: Session, ports: Ports, task: Any, found: Found) -> None:
     """Store what a service told, once; when it was the last one, say that the answer is ready."""
-    if not await repository.finish_task(session, task, now=ports.clock(), counts=dict(found.counts)):
+    case = await repository.locked_request(session, task.org_id, task.request_id)
+    if case is None or not await repository.finish_task(
+        session, task, now=ports.clock(), counts=dict(found.counts),
+        described=[dataclasses.asdict(column) for column in found.described],
+    ):
         return
     key = await ports.keyring.existing(session, task.request_id)
     await repository.add_records(
@@ -151,7 +201,7 @@ async def _keep(session: Session, ports: Ports, task: Any, case: Any, found: Fou
             for number, record in enumerate(found.records)
         ],
     )
-    if found.email and not email:
+    if found.email and not case.email:
         await repository.set_email(
             session, task.org_id, task.request_id, key.encrypt(found.email, context=EMAIL)
         )
@@ -189,12 +239,16 @@ async def answer_of(session: Session, caller: Caller, ports: Ports, *, request_i
     return {
         "request_id": str(request_id), "received_at": case.received_at, "due_on": case.due_on,
         "subject": {"kind": case.subject_kind, "id": str(case.subject_id)}, "services": services,
+        "described": {task.service: task.described for task in tasks},
         **_explained(),
     }
 
 
 def _explained() -> dict[str, Any]:
-    """What GDPR Article 15(1) wants told besides the data: purposes, retention, recipients, rights; from the policy."""
+    """What GDPR Article 15(1) wants told besides the data: purposes, retention, recipients, rights; from the policy.
+
+    Lawful bases stand in `described`, column by column, as each service declares them.
+    """
     policy = lotpro_policy.policy()
     body = policy.model_dump(mode="json", include={"purposes", "retention", "processors", "rights"})
     return {"policy_version": str(policy.version), "policy_sha256": policy.sha256, **body}
