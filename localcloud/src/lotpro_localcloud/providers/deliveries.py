@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+import httpx
+
 from lotpro_localcloud.providers.store import Delivery, Store
 
 #: Stripe repeats a webhook for three days; here it is tried 12 times within half an hour, 1 s to 10 min apart.
@@ -39,8 +41,6 @@ class Deliveries:
 
     async def run(self) -> None:
         """Send for ever; nothing runs while nothing waits."""
-        import httpx  # only a process that sends webhooks carries its 10 MiB
-
         async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
 
             async def send(delivery: Delivery) -> None:

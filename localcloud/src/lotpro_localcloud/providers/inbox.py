@@ -11,12 +11,19 @@ from starlette.routing import Route
 from lotpro_localcloud.providers.store import Store
 
 PAGE = Path(__file__).parent / "page"
-#: Everything the page needs comes from here; the mail itself runs in a sandboxed frame without scripts.
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:;"
-    " frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+#: Everything the page needs comes from here.
+PAGE_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; frame-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-MAIL_CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+#: A mail never runs a script, sends a form or loads anything; its links open in a tab of their own.
+MAIL_CSP = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
+LARGEST_PAGE = 500
+#: A comment this often keeps a watcher's connection open, and finds out when it has gone.
 KEEP_ALIVE_SECONDS = 25
 
 
@@ -30,15 +37,18 @@ class Inbox:
     def arrived(
         self, kind: str, *, sender: str, recipient: str, subject: str = "", body: str = "", html: str = ""
     ) -> None:
-        """A message came."""
+        """A message came; within `store.changes()` only if those stand."""
         self._store.add_message(kind, sender=sender, recipient=recipient, subject=subject, body=body, html=html)
+        self._tell()
+
+    def _tell(self) -> None:
         for watcher in self._watching:
             watcher.set()
 
     def routes(self) -> list[Route]:
         """The page and its API."""
         return [
-            Route("/", lambda _: RedirectResponse("/inbox")),
+            Route("/", _to_the_page),
             Route("/inbox", self._page),
             Route("/inbox/messages", self._messages, methods=["GET", "DELETE"]),
             Route("/inbox/messages/{id}", self._message),
@@ -48,52 +58,65 @@ class Inbox:
         ]
 
     async def _page(self, _: Request) -> Response:
-        return FileResponse(PAGE / "inbox.html", headers={"Content-Security-Policy": CSP})
+        return FileResponse(PAGE / "inbox.html", headers={**HEADERS, "Content-Security-Policy": PAGE_CSP})
 
     async def _asset(self, request: Request) -> Response:
         name = request.path_params["file"]
-        if name not in ("inbox.js", "inbox.css"):
+        if name not in ("inbox.js", "inbox.css", "icon.svg"):
             return Response(status_code=404)
-        return FileResponse(PAGE / name, headers={"Cache-Control": "no-cache"})
+        return FileResponse(PAGE / name, headers=HEADERS)
 
     async def _messages(self, request: Request) -> Response:
+        """GET: messages, newest first. `to` one person, `kind` email or sms, `q` words, `after` a message's number."""
         if request.method == "DELETE":
             self._store.clear_messages()
+            self._tell()
             return Response(status_code=204)
         query = request.query_params
+        try:
+            after, limit = int(query.get("after", 0)), int(query.get("limit", 100))
+        except ValueError:
+            return JSONResponse({"error": "after and limit are whole numbers"}, 400)
         found = self._store.messages(
-            to=query.get("to", ""), kind=query.get("kind", ""), text=query.get("q", ""),
-            after=int(query.get("after", "0")), limit=min(int(query.get("limit", "100")), 500),
+            to=query.get("to", ""), kind=query.get("kind", ""), text=query.get("q", ""), after=after,
+            limit=max(1, min(limit, LARGEST_PAGE)),
         )
-        return JSONResponse(found)
+        return JSONResponse(found, headers=HEADERS)
 
     async def _message(self, request: Request) -> Response:
         found = self._store.message(request.path_params["id"])
-        return JSONResponse(found) if found else Response(status_code=404)
+        return JSONResponse(found, headers=HEADERS) if found else Response(status_code=404)
 
     async def _html(self, request: Request) -> Response:
-        """The mail as its reader sees it; the policy forbids it to run or load anything."""
+        """The mail as its reader sees it."""
         found = self._store.message(request.path_params["id"])
         if found is None:
             return Response(status_code=404)
-        return Response(found["html"], media_type="text/html", headers={"Content-Security-Policy": MAIL_CSP})
+        return Response(
+            f'<base target="_blank">{found["html"]}', media_type="text/html",
+            headers={**HEADERS, "Content-Security-Policy": MAIL_CSP},
+        )
 
     async def _events(self, _: Request) -> Response:
-        """Server-sent events: one for each arrival; nothing but a heartbeat otherwise."""
+        """Server-sent events: one for each change; nothing but a heartbeat otherwise."""
         return StreamingResponse(self._stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     async def _stream(self) -> AsyncIterator[str]:
-        arrival = asyncio.Event()
-        self._watching.add(arrival)
+        change = asyncio.Event()
+        self._watching.add(change)
         try:
             yield ": hello\n\n"
             while True:
                 try:
-                    await asyncio.wait_for(arrival.wait(), KEEP_ALIVE_SECONDS)
+                    await asyncio.wait_for(change.wait(), KEEP_ALIVE_SECONDS)
                 except TimeoutError:
                     yield ": still here\n\n"
                     continue
-                arrival.clear()
-                yield "event: arrived\ndata: \n\n"
+                change.clear()
+                yield "event: changed\ndata: \n\n"
         finally:
-            self._watching.discard(arrival)
+            self._watching.discard(change)
+
+
+async def _to_the_page(_: Request) -> Response:
+    return RedirectResponse("/inbox")
