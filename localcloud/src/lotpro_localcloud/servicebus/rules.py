@@ -4,21 +4,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lotpro_localcloud.servicebus import sql
 from lotpro_localcloud.servicebus.message import Parsed
-
-
-class Unsupported(Exception):
-    """A rule this broker does not know."""
+from lotpro_localcloud.servicebus.sql import Unsupported
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A correlation filter; with nothing set it matches everything."""
+    """A correlation filter or an SQL one; with nothing set it matches everything."""
 
     correlation_id: str | None = None
     message_id: str | None = None
     subject: str | None = None
     properties: Mapping[str, Any] = field(default_factory=dict)
+    predicate: sql.Predicate | None = None
 
 
 def load(items: Iterable[Mapping[str, Any]]) -> list[Rule]:
@@ -30,19 +29,26 @@ def load(items: Iterable[Mapping[str, Any]]) -> list[Rule]:
 def _rule(properties: Mapping[str, Any]) -> Rule:
     kind = properties.get("FilterType", "Correlation")
     if kind == "Sql":
-        expression = properties.get("SqlFilter", {}).get("SqlExpression", "1=1").replace(" ", "")
-        if expression in ("1=1", "TRUE", "true"):
-            return Rule()
-        raise Unsupported(expression)
-    given = properties.get("CorrelationFilter", {})
-    return Rule(
-        correlation_id=given.get("CorrelationId"), message_id=given.get("MessageId"), subject=given.get("Label"),
-        properties=given.get("Properties", {}),
+        expression = properties.get("SqlFilter", {}).get("SqlExpression", "1=1")
+        # The filter that nearly every subscription has is not worth asking about each message.
+        everything = expression.replace(" ", "").lower() in ("1=1", "true")
+        return Rule() if everything else Rule(predicate=sql.compile_filter(expression))
+    if kind != "Correlation":
+        raise Unsupported(f"filter type {kind!r}")
+    given = dict(properties.get("CorrelationFilter", {}))
+    rule = Rule(
+        correlation_id=given.pop("CorrelationId", None), message_id=given.pop("MessageId", None),
+        subject=given.pop("Label", None), properties=given.pop("Properties", {}),
     )
+    if unknown := [name for name, value in given.items() if value]:
+        raise Unsupported(f"correlation by {', '.join(sorted(unknown))}")
+    return rule
 
 
 def matches(rule: Rule, parsed: Parsed) -> bool:
-    """Whether every condition that the rule sets holds."""
+    """Whether every condition that the rule sets holds; "unknown" is not enough."""
+    if rule.predicate is not None:
+        return rule.predicate(parsed) is True
     if rule.correlation_id is not None and rule.correlation_id != parsed.correlation_id:
         return False
     if rule.message_id is not None and rule.message_id != parsed.message_id:
