@@ -177,3 +177,4 @@ events.addEventListener("open", () => { at("offline").hidden = true; update(); }
 events.addEventListener("error", () => { at("offline").hidden = false; });
 events.addEventListener("changed", update);
 linked();
+update();
