@@ -1,8 +1,10 @@
 """The process remembers all of it when it is killed, ends when it is told to, and costs nothing while nobody asks."""
 
+import sqlite3
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -59,6 +61,23 @@ async def test_nothing_is_lost_when_it_is_killed(own: Cloud, monkeypatch: pytest
         return own.receiver.on("/stripe", made.id)
 
     assert await testing.eventually(comes)
+
+
+def test_a_trial_begins_on_objects_that_an_earlier_version_stored(own: Cloud) -> None:
+    v1 = client(own).v1
+    price = v1.prices.create(
+        {"currency": "usd", "unit_amount": 1, "recurring": {"interval": "month"}, "product_data": {"name": "p"}}
+    )
+    customer = v1.customers.create()
+    with closing(sqlite3.connect(own.folder / "providers" / "providers.sqlite", isolation_level=None)) as database:
+        for name in ("nickname", "unit_amount_decimal", "phone", "invoice_prefix", "next_invoice_sequence"):
+            database.execute(
+                "UPDATE objects SET body = json_remove(body, ?) WHERE id IN (?, ?)",
+                (f"$.{name}", price.id, customer.id),
+            )
+    made = v1.subscriptions.create({"customer": customer.id, "items": [{"price": price.id}], "trial_period_days": 1})
+    prefix = v1.customers.retrieve(customer.id).invoice_prefix
+    assert v1.invoices.retrieve(str(made.latest_invoice)).number == f"{prefix}-0001"
 
 
 def own_secret(cloud: Cloud, token: str) -> str:

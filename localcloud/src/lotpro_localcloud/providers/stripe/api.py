@@ -139,7 +139,7 @@ class Stripe:
         found = self._store.object(kind, object_id)
         if found is None:
             raise no_such(kind, object_id, param=param, status=404 if param == "id" else 400)
-        return found
+        return shapes.completed(kind, found)
 
     def _list(self, call: Call, kind: str, filters: tuple[str, ...]) -> Json:
         form = call.form(*filters, *_PAGING)

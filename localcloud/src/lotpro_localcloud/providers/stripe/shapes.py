@@ -64,6 +64,19 @@ def price(
     )
 
 
+def completed(kind: str, found: Json) -> Json:
+    """An object that an earlier version of this Stripe stored, with the fields that have come since."""
+    if kind == "customer":
+        return customer(found["created"], fields={}, metadata={}) | found
+    if kind == "price":
+        blank = price(
+            found["created"], product_id=found["product"], currency=found["currency"], amount=found["unit_amount"],
+            lookup_key=None, nickname=None, interval="month", interval_count=1, metadata={},
+        )
+        return blank | found
+    return found
+
+
 def subscription(
     now: int, *, customer_id: str, currency: str, trial_end: int, description: str | None, metadata: Mapping[str, str]
 ) -> Json:
