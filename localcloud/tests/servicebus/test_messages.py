@@ -148,8 +148,8 @@ async def test_a_lock_that_ran_out_gives_the_message_to_another(client: ServiceB
 
 
 async def test_a_scheduled_message_comes_when_it_is_due(client: ServiceBusClient) -> None:
-    due = datetime.now(UTC) + timedelta(seconds=1)
     async with client.get_topic_sender("schedule") as sender, reader(client, "schedule") as receiver:
+        due = datetime.now(UTC) + timedelta(seconds=2)
         kept, cancelled = await sender.schedule_messages([ServiceBusMessage("kept"), ServiceBusMessage("not")], due)
         assert kept != cancelled
         await sender.cancel_scheduled_messages(cancelled)
@@ -210,7 +210,7 @@ async def test_after_the_last_allowed_delivery_a_message_is_dead(client: Service
 
 
 async def test_a_message_that_outlives_its_time_is_dead(client: ServiceBusClient) -> None:
-    await send(client, "mortal", "short", time_to_live=timedelta(milliseconds=200))
+    await send(client, "mortal", "short", time_to_live=timedelta(seconds=1))
     async with dead(client, "mortal") as graves, reader(client, "mortal") as receiver:
         found = await one(graves)
         await graves.complete_message(found)
@@ -220,7 +220,7 @@ async def test_a_message_that_outlives_its_time_is_dead(client: ServiceBusClient
 
 async def test_a_message_with_a_short_life_dies_although_an_older_one_lives_long(client: ServiceBusClient) -> None:
     await send(client, "mortal", "long")
-    await send(client, "mortal", "short", time_to_live=timedelta(milliseconds=200))
+    await send(client, "mortal", "short", time_to_live=timedelta(seconds=1))
     async with dead(client, "mortal") as graves, reader(client, "mortal") as receiver:
         found = await one(graves)
         await graves.complete_message(found)
@@ -229,7 +229,7 @@ async def test_a_message_with_a_short_life_dies_although_an_older_one_lives_long
 
 
 async def test_where_dead_letters_are_not_wanted_an_expired_message_vanishes(client: ServiceBusClient) -> None:
-    await send(client, "forgetful", "short", time_to_live=timedelta(milliseconds=200))
+    await send(client, "forgetful", "short", time_to_live=timedelta(seconds=1))
     async with dead(client, "forgetful") as graves, reader(client, "forgetful") as receiver:
 
         async def gone() -> bool:

@@ -87,6 +87,8 @@ _VARIABLE: dict[int, tuple[int, Callable[[bytes], Any]]] = {
     0xB3: (4, lambda b: Symbol(b.decode("ascii"))),
 }
 _MAX_DEPTH = 32
+#: Header, delivery annotations, annotations, properties, application properties, data.
+_SECTION_SHAPES = {0x70: list, 0x71: dict, 0x72: dict, 0x73: list, 0x74: dict, 0x75: bytes}
 
 
 def decode(data: bytes, at: int = 0, depth: int = 0) -> tuple[Any, int]:
@@ -159,6 +161,17 @@ def _slice(data: bytes, at: int, size: int) -> bytes:
     if at + size > len(data):
         raise Malformed("cut short")
     return data[at : at + size]
+
+
+def section(data: bytes, at: int) -> tuple[int, Any, int]:
+    """A message's section as (descriptor, value, offset after it); raises Malformed."""
+    described, end = decode(data, at)
+    if not isinstance(described, Described) or not isinstance(described.descriptor, int):
+        raise Malformed("a section without a numeric descriptor")
+    shape = _SECTION_SHAPES.get(described.descriptor)
+    if shape is not None and not isinstance(described.value, shape):
+        raise Malformed(f"section {described.descriptor:#x} with a value of the wrong type")
+    return described.descriptor, described.value, end
 
 
 def encode(value: Any) -> bytes:
@@ -244,7 +257,14 @@ def performative(code: int, *fields: Any) -> bytes:
 
 
 def fields_with_bytes(data: bytes, at: int = 0) -> tuple[int, list[tuple[Any, bytes]], int]:
-    """A described list as (descriptor, [(value, its encoding)], offset after it)."""
+    """A described list as (descriptor, [(value, its encoding)], offset after it); raises Malformed."""
+    try:
+        return _fields_with_bytes(data, at)
+    except (IndexError, TypeError, ValueError) as error:
+        raise Malformed(type(error).__name__) from error
+
+
+def _fields_with_bytes(data: bytes, at: int) -> tuple[int, list[tuple[Any, bytes]], int]:
     if data[at] != 0x00:
         raise Malformed("no described type")
     descriptor, at = decode(data, at + 1)

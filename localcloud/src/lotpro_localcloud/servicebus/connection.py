@@ -1,6 +1,7 @@
 """One client's connection: SASL, sessions and links, and what flows over them."""
 
 import asyncio
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,10 @@ MAX_MESSAGE = 1_048_576
 SENDER_CREDIT = 1_000
 #: The SDK ignores the role of a disposition, so our delivery ids must not meet its own.
 FIRST_DELIVERY = 1 << 20
+#: What reading well-formed AMQP raises where a field is missing or of another type than the standard says.
+_PEER_FAULTS = (
+    codec.Malformed, AssertionError, AttributeError, LookupError, OverflowError, TypeError, ValueError, struct.error,
+)
 EMPTY_FRAME = codec.frame(0, b"")
 
 
@@ -147,11 +152,16 @@ class Connection(asyncio.Protocol):
         self._buffer += data
         try:
             self._read()
-        except (codec.Malformed, KeyError, IndexError, TypeError, ValueError) as fault:
-            self.write(codec.frame(0, codec.performative(CLOSE, error("amqp:decode-error", type(fault).__name__))))
-            self._flush()
-            if self._transport is not None:
-                self._transport.close()
+        except _PEER_FAULTS as fault:
+            self._give_up(fault)
+
+    def _give_up(self, fault: BaseException) -> None:
+        """The peer sent what makes no sense: tell it, and end this connection only."""
+        self._buffer.clear()
+        self.write(codec.frame(0, codec.performative(CLOSE, error("amqp:decode-error", type(fault).__name__))))
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
 
     def _read(self) -> None:
         buffer = self._buffer
@@ -438,7 +448,15 @@ class Connection(asyncio.Protocol):
     def _run(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        fault = None if task.cancelled() else task.exception()
+        if isinstance(fault, _PEER_FAULTS):
+            self._give_up(fault)
+        elif fault is not None:
+            raise fault
 
 
 def _settle_lock(queue: Queue, token: UUID, outcome: Any) -> bool:

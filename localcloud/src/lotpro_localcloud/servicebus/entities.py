@@ -137,6 +137,7 @@ class Queue:
         else:
             heapq.heappush(self._ready, (entry.sequence, entry))
         if entry.expires is not None:
+            heapq.heappush(self._expiring, (entry.expires, entry.sequence))
             self._wake_at(entry.expires)
 
     def pump(self) -> None:
@@ -247,6 +248,9 @@ class Queue:
                 f"Message could not be consumed after {entry.delivery_count} delivery attempts.",
             )
             return
+        if self._is_expired(entry):
+            self._expire(entry)
+            return
         self._journal.write(store.COUNT, (entry.delivery_count, int(entry.deferred), entry.sequence))
         if not entry.deferred:
             heapq.heappush(self._ready, (entry.sequence, entry))
@@ -304,11 +308,17 @@ class Queue:
             del self._locked[token]
             entry.token = None
             self._give_back(entry)
-        for entry in [e for e in self.entries.values() if not e.token and self._is_expired(e) and e.due <= now]:
-            self._expire(entry)
+        while self._expiring and self._expiring[0][0] <= now:
+            _, sequence = heapq.heappop(self._expiring)
+            expired = self.entries.get(sequence)
+            # What is locked may still be completed; it ends when it is given back.
+            if expired is not None and expired.token is None:
+                self._expire(expired)
+        while self._expiring and self._expiring[0][1] not in self.entries:
+            heapq.heappop(self._expiring)
         moments = [entry.locked_until for entry in self._locked.values()]
         moments += [self._scheduled[0][0]] if self._scheduled else []
-        moments += [e.expires for e in itertools.islice(self.entries.values(), 1) if e.expires is not None]
+        moments += [self._expiring[0][0]] if self._expiring else []
         if moments:
             self._wake_at(min(moments))
         asyncio.ensure_future(self._journal.committed()).add_done_callback(lambda _: self._pump_all())
@@ -352,8 +362,8 @@ class Namespace:
     topics: dict[str, Topic] = field(default_factory=dict)
 
     def target(self, path: str) -> Queue | Topic | None:
-        """Where a sender's messages go."""
-        return self.topics.get(path.lower()) or self.queues.get(path.lower())
+        """Where a sender's messages go: subscriptions and dead letters, whose paths have a slash, take none."""
+        return None if "/" in path else self.topics.get(path.lower()) or self.queues.get(path.lower())
 
     def source(self, path: str) -> Queue | None:
         """Where a receiver's messages come from."""

@@ -24,13 +24,13 @@ def read(data: bytes) -> Request:
     """Read a request message; raises Malformed."""
     message_id, properties, body, at = None, {}, None, 0
     while at < len(data):
-        section, at = codec.decode(data, at)
-        if section.descriptor == message.PROPERTIES and section.value:
-            message_id = section.value[0]
-        elif section.descriptor == message.APPLICATION:
-            properties = {str(key): value for key, value in section.value.items()}
-        elif section.descriptor in (VALUE, DATA):
-            body = section.value
+        descriptor, value, at = codec.section(data, at)
+        if descriptor == message.PROPERTIES and value:
+            message_id = value[0]
+        elif descriptor == message.APPLICATION:
+            properties = {str(key): item for key, item in value.items()}
+        elif descriptor in (VALUE, DATA):
+            body = value
     return Request(message_id, properties, body)
 
 

@@ -37,19 +37,17 @@ def parse(data: bytes) -> Parsed:
     properties: list[Any] = []
     application: dict[str, Any] = {}
     while at < len(data):
-        value, end = codec.decode(data, at)
-        if not isinstance(value, codec.Described):
-            raise codec.Malformed("a section without a descriptor")
-        if value.descriptor == HEADER:
-            header = value.value
-        elif value.descriptor == ANNOTATIONS:
-            annotations = value.value
-        elif value.descriptor >= PROPERTIES:
+        descriptor, value, end = codec.section(data, at)
+        if descriptor == HEADER:
+            header = value
+        elif descriptor == ANNOTATIONS:
+            annotations = value
+        elif descriptor >= PROPERTIES:
             rest_from = min(rest_from, at)
-            if value.descriptor == PROPERTIES:
-                properties = value.value
-            elif value.descriptor == APPLICATION:
-                application = {str(key): item for key, item in value.value.items()}
+            if descriptor == PROPERTIES:
+                properties = value
+            elif descriptor == APPLICATION:
+                application = {str(key): item for key, item in value.items()}
         at = end
     return Parsed(
         time_to_live=_item(header, 2),
@@ -63,12 +61,12 @@ def parse(data: bytes) -> Parsed:
 
 
 def batched(data: bytes) -> list[bytes]:
-    """The messages inside a message of the batch format, one per data section."""
+    """The messages inside a message of the batch format, one per data section; raises Malformed."""
     messages, at = [], 0
     while at < len(data):
-        value, at = codec.decode(data, at)
-        if isinstance(value, codec.Described) and value.descriptor == DATA:
-            messages.append(value.value)
+        descriptor, value, at = codec.section(data, at)
+        if descriptor == DATA:
+            messages.append(value)
     return messages
 
 
@@ -77,7 +75,7 @@ def _item(items: list[Any], index: int) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    return value.decode() if isinstance(value, bytes) else None if value is None else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else None if value is None else str(value)
 
 
 def delivered(

@@ -1,0 +1,81 @@
+"""The broker dies under load, again and again: nothing acknowledged is lost, nothing completed comes back."""
+
+import asyncio
+from pathlib import Path
+
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus.exceptions import ServiceBusError
+
+from localcloud.tests.servicebus.conftest import reader, start
+
+CRASHES = 3
+#: Enough that each crash comes in the middle of sending and settling.
+STEPS = 60
+FAULTS = (ServiceBusError, OSError, ValueError, RuntimeError, AttributeError)
+
+
+class Load:
+    """A sender and a receiver, and what the broker has confirmed to them."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.acknowledged: set[str] = set()
+        self.completed: set[str] = set()
+        self.returned: set[str] = set()
+
+    async def send(self, client: ServiceBusClient) -> None:
+        """Send one by one until the broker is gone."""
+        async with client.get_topic_sender("crash") as sender:
+            while True:
+                self.number += 1
+                await sender.send_messages(ServiceBusMessage(str(self.number)))
+                self.acknowledged.add(str(self.number))
+
+    async def receive(self, client: ServiceBusClient) -> None:
+        """Complete every second message that comes until the broker is gone, and give back the others."""
+        async with reader(client, "crash") as receiver:
+            while True:
+                for message in await receiver.receive_messages(max_message_count=5, max_wait_time=5):
+                    body = str(message)
+                    if body in self.completed:
+                        self.returned.add(body)
+                    if int(body) % 2:
+                        await receiver.complete_message(message)
+                        self.completed.add(body)
+
+
+async def test_no_acknowledged_message_is_lost_and_no_completed_one_returns(tmp_path: Path) -> None:
+    load = Load()
+    for _ in range(CRASHES):
+        bus = start(tmp_path)
+        try:
+            client = bus.client()
+            work = [asyncio.ensure_future(load.send(client)), asyncio.ensure_future(load.receive(client))]
+            enough = len(load.acknowledged) + STEPS
+            while len(load.acknowledged) < enough and not work[0].done():
+                await asyncio.sleep(0)
+            bus.process.kill()
+            for task in work:
+                try:
+                    await asyncio.wait_for(task, 10)
+                except (*FAULTS, TimeoutError):
+                    continue
+            await client.close()
+        finally:
+            bus.process.stop()
+    assert load.completed
+
+    bus = start(tmp_path)
+    try:
+        left: set[str] = set()
+        async with bus.client() as client, reader(client, "crash") as receiver:
+            while found := await receiver.receive_messages(max_message_count=100, max_wait_time=0.5):
+                for message in found:
+                    left.add(str(message))
+                    await receiver.complete_message(message)
+    finally:
+        bus.process.stop()
+    assert load.acknowledged - load.completed - left == set()
+    assert left & load.completed == set()
+    assert load.returned == set()
