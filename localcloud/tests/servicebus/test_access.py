@@ -19,7 +19,7 @@ from azure.servicebus.exceptions import (
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from localcloud.tests.servicebus.conftest import Bus, reader
+from localcloud.tests.servicebus.conftest import Bus
 from lotpro_kit.testing import ENTRA_ISSUER, Broker, Signer
 
 #: The SDK reports a refused token as a failed connection when it has no retries left.

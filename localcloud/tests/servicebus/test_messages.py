@@ -27,6 +27,10 @@ async def one(receiver: ServiceBusReceiver) -> ServiceBusReceivedMessage:
     return found
 
 
+async def past(moment: datetime) -> bool:
+    return datetime.now(UTC) > moment
+
+
 async def nothing(receiver: ServiceBusReceiver) -> bool:
     return not await receiver.receive_messages(max_message_count=1, max_wait_time=NOTHING)
 
@@ -127,8 +131,7 @@ async def test_renewing_moves_the_end_of_a_lock(client: ServiceBusClient) -> Non
         message = await one(receiver)
         first = message.locked_until_utc
         assert first is not None
-        while datetime.now(UTC) < first - timedelta(seconds=4):
-            await asyncio.sleep(0.05)
+        await eventually(lambda: past(first - timedelta(seconds=4)))
         renewed = await receiver.renew_message_lock(message)
         assert renewed > first
         await receiver.complete_message(message)
