@@ -1,9 +1,12 @@
 """Whom the broker lets in: SAS keys in full, managed identities to what is theirs, nobody else."""
 
 import base64
+import hmac
 import json
 import time
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
@@ -21,6 +24,7 @@ from joserfc.jwk import RSAKey
 
 from localcloud.tests.servicebus.conftest import Bus
 from lotpro_kit.testing import ENTRA_ISSUER, Broker, Signer
+from lotpro_localcloud.servicebus.access import Denied, Gatekeeper
 
 #: The SDK reports a refused token as a failed connection when it has no retries left.
 REFUSED = (ServiceBusAuthenticationError, ServiceBusAuthorizationError, ServiceBusConnectionError)
@@ -62,6 +66,15 @@ async def send(client: ServiceBusClient, topic: str) -> None:
 async def test_a_wrong_sas_key_opens_nothing(bus: Bus) -> None:
     with pytest.raises(REFUSED):
         await send(bus.client("another-key"), "refused")
+
+
+async def test_without_a_key_an_empty_one_opens_nothing(tmp_path: Path) -> None:
+    gatekeeper = Gatekeeper(sas_key="", issuer=ENTRA_ISSUER, jwks=tmp_path / "none", services={})
+    ends = int(time.time()) + 60
+    signature = base64.b64encode(hmac.digest(b"", f"sb\n{ends}".encode(), "sha256")).decode()
+    token = f"SharedAccessSignature {urlencode({'sr': 'sb', 'sig': signature, 'se': ends, 'skn': 'root'})}"
+    with pytest.raises(Denied):
+        gatekeeper.principal(token)
 
 
 async def test_an_entity_that_does_not_exist_is_not_made(bus: Bus, client: ServiceBusClient) -> None:

@@ -36,6 +36,8 @@ class Gatekeeper:
         return self._from_jwt(token)
 
     def _from_sas(self, token: str) -> tuple[str, float]:
+        if not self._sas_key:
+            raise Denied("this namespace takes no SAS tokens")
         fields = {name: values[0] for name, values in parse_qs(token, keep_blank_values=True).items()}
         raw = dict(pair.split("=", 1) for pair in token.split("&") if "=" in pair)
         try:
