@@ -27,6 +27,8 @@ AT_ONCE = 16
 #: So short a wait that the SDK answers with what its buffer holds and does not read the socket.
 AT_HAND_SECONDS = 1e-6
 MAX_DELIVERIES = 10
+#: How long the SDK reads from a silent connection before it looks around; its own 0.2 s keep an idle service busy.
+QUIET_SECONDS = 5.0
 #: A receiver is made anew after an error, with this doubling pause.
 MAX_PAUSE_SECONDS = 30
 
@@ -92,6 +94,7 @@ class Bus:
             credential=credential,
             transport_type=TransportType.Amqp,
             retry_total=2,
+            socket_timeout=QUIET_SECONDS,
             **where,
         )
 
