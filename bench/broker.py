@@ -13,7 +13,7 @@ from azure.servicebus import ServiceBusMessage, ServiceBusReceiveMode
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 
 from bench import figure
-from lotpro_kit import testing
+from lotpro_kit import bus, testing
 
 #: Large enough for a second or so of each kind of work on two cores.
 SINGLE, BATCHES, BATCH = 3_000, 100, 100
@@ -156,7 +156,8 @@ async def main() -> bool:
         limit = await _echo_rate()
         client = ServiceBusClient.from_connection_string(
             f"Endpoint=sb://localhost:{running.ready['port']};SharedAccessKeyName=RootManageSharedAccessKey;"
-            f"SharedAccessKey={SAS_KEY};UseDevelopmentEmulator=true;"
+            f"SharedAccessKey={SAS_KEY};UseDevelopmentEmulator=true;",
+            socket_timeout=bus.QUIET_SECONDS,
         )
         async with client:
             async with client.get_topic_sender("one") as sender:
