@@ -1,13 +1,14 @@
 """How long after its commit in one service an event's handling is committed in another, at 100 events a second."""
 
 import asyncio
+import json
 import time
 from uuid import UUID, uuid4
 
 import asyncpg
-from bench.stack import Stack, running_stack
 
 from bench import figure
+from bench.stack import Stack, running_stack
 from lotpro.security.v1 import events_pb2
 from lotpro_kit import ids
 
@@ -52,9 +53,14 @@ async def _paced(connection: asyncpg.Connection, *, seconds: int) -> dict[UUID, 
     for number in range(RATE * seconds):
         await asyncio.sleep(max(0.0, begun + number / RATE - time.perf_counter()))
         event = ids.new()
-        body = (
-            f'{{"action":"inventory:vehicle:add","outcome":"OUTCOME_SUCCESS","actor_kind":"system",'
-            f'"org_id":"{ORGANISATIONS[number % len(ORGANISATIONS)]}","occurred_time":"{time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}"}}'
+        body = json.dumps(
+            {
+                "action": "inventory:vehicle:add",
+                "outcome": "OUTCOME_SUCCESS",
+                "actor_kind": "system",
+                "org_id": str(ORGANISATIONS[number % len(ORGANISATIONS)]),
+                "occurred_time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            }
         )
         async with connection.transaction():
             await connection.execute(_PUT.rstrip(";"), event, name, body)

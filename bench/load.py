@@ -82,6 +82,7 @@ async def closed_loop(
     """Each connection asks again as soon as it is answered."""
     parts = urlsplit(url)
     assert parts.hostname in ("127.0.0.1", "localhost"), "load goes to this machine only"
+    assert parts.port is not None
     loop = asyncio.get_running_loop()
     wire = request(url, headers)
     result = Result()
