@@ -4,9 +4,9 @@ import asyncio
 import time
 
 import psutil
-from bench.stack import Stack, running_stack
 
 from bench import figure
+from bench.stack import Stack, running_stack
 
 SETTLE_SECONDS = 20
 SECONDS = 30

@@ -23,7 +23,7 @@ def checks() -> dict[str, Sequence[str]]:
         "generated files": (python, "-m", "tests.check.generated"),
         "migrations": (python, "-m", "tests.check.drift"),
         "imports": (str(BIN / "lint-imports"), "--no-logo"),
-        "lint": (str(BIN / "ruff"), "check", "--quiet", "."),
+        "lint": (str(BIN / "ruff"), "check", "--no-cache", "--quiet", "."),
         "contracts": (str(BIN / "buf"), "lint", "proto"),
         **_compatibility(),
     }
