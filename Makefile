@@ -38,6 +38,7 @@ proto: setup ## Regenerate what is generated: contracts, OpenAPI documents, serv
 lock: setup ## Resolve the dependencies of all distributions into requirements.lock, hashed, without hosts
 	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
 	    --custom-compile-command "make lock" --python-version 3.11 --group dev $(UPGRADE) \
+	    --no-emit-package lotpro-contracts --no-emit-package lotpro-kit --no-emit-package lotpro-policy \
 	    */pyproject.toml services/*/pyproject.toml --output-file requirements.lock
 
 migration: setup ## Begin a migration: make migration SERVICE=inventory NAME=add_colour
