@@ -33,7 +33,7 @@ check: setup ## Everything that can be judged without running the suite
 	@$(PYTHON) -m tests.check $(ARGS)
 
 proto: setup ## Regenerate what is generated: contracts, OpenAPI documents, service map
-	@$(PYTHON) -m tests.check --write
+	@sh proto/generate.sh && $(PYTHON) -m tests.check --write
 
 lock: setup ## Resolve the dependencies of all distributions into requirements.lock, hashed, without hosts
 	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \

@@ -51,7 +51,7 @@ def _openapi() -> str:
 def service_map() -> str:
     """Who may call whom, from the contracts' `callers` options."""
     lines = ["# Which service may call which method of another. Made from proto/ by `make proto`; do not edit.", ""]
-    for name in sorted(SERVICES):
+    for name in sorted((*SERVICES, "revocation")):
         for file in _descriptors(name):
             for contract in file.services_by_name.values():
                 for method in contract.methods:

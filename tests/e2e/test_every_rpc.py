@@ -21,14 +21,16 @@ from tests.e2e.stack import Stack
 
 #: Who answers the questions that several services are asked.
 PARTICIPANTS = ("identity", "inventory", "billing", "notifications", "audit")
+SERVERS = {"participant": PARTICIPANTS, "revocation": ("identity",)}
 
 
 def methods() -> Iterator[tuple[str, MethodDescriptor]]:
     """(service that serves it, method) of every contract."""
-    for package, file in [*((name, name) for name in SERVICES), ("privacy", "participant")]:
+    shared = [("privacy", "participant"), ("revocation", "revocation")]
+    for package, file in [*((name, name) for name in SERVICES), *shared]:
         module = importlib.import_module(f"lotpro.{package}.v1.{file}_pb2")
         for contract in module.DESCRIPTOR.services_by_name.values():
-            for server in PARTICIPANTS if file == "participant" else (package,):
+            for server in SERVERS.get(file, (package,)):
                 for method in contract.methods:
                     yield server, method
 

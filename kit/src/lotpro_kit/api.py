@@ -128,6 +128,30 @@ async def enrolling(request: Request) -> Caller:
     return replace(caller, origin=_origin(request), request_id=request.scope.get("lotpro.request_id", ""))
 
 
+class StepUpRequired(errors.Forbidden):
+    """The act needs a second factor given within the last STEP_UP_WINDOW, and the session has none that fresh."""
+
+    code = "auth.step_up_required"
+    message = "Confirm it is you: give your second factor again, then repeat this."
+
+
+#: Sensitive acts need a second factor this fresh.
+STEP_UP_WINDOW = timedelta(minutes=15)
+
+
+def check_stepped_up(caller: Caller, *, now: float) -> None:
+    """Refuse a caller who has not given a second factor lately; raises StepUpRequired."""
+    if caller.aal != "aal2" or now - caller.auth_time > STEP_UP_WINDOW.total_seconds():
+        raise StepUpRequired
+
+
+async def stepped_up(request: Request) -> Caller:
+    """The caller, who gave a second factor within the last 15 minutes; raises StepUpRequired."""
+    caller = await authenticated(request)
+    check_stepped_up(caller, now=door(request).user_tokens.now())
+    return caller
+
+
 def user_id(caller: Caller) -> UUID:
     """The signed-in person's id; raises Unauthenticated for anybody else."""
     if caller.user_id is None:
@@ -537,6 +561,7 @@ def path_id(value: str) -> UUID:
 
 Signed = Annotated[Caller, Depends(authenticated)]
 Enrolling = Annotated[Caller, Depends(enrolling)]
+SteppedUp = Annotated[Caller, Depends(stepped_up)]
 Anyone = Annotated[Caller, Depends(anonymous)]
 Idempotent = Annotated[Once, Depends(once)]
 ExpectedVersion = Annotated[int, Depends(if_match)]

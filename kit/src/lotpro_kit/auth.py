@@ -5,6 +5,7 @@ import hashlib
 import ssl
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from joserfc.jwk import KeySet
 from lotpro_kit import telemetry
 from lotpro_kit.caller import Caller
 from lotpro_kit.errors import Unauthenticated
+from lotpro_kit.revocations import Revocations
 
 #: Keys are fetched again after this many seconds, or for an unknown key id, but never more often than REFETCH_SECONDS.
 KEYS_TTL_SECONDS = 300
@@ -94,7 +96,7 @@ class RemoteKeys:
 
 
 async def verified_claims(
-    token: str, keys: Keys, *, algorithm: str, issuer: str, audience: str, typ: str = ""
+    token: str, keys: Keys, *, algorithm: str, issuer: str, audience: str, typ: str = "", now: float | None = None
 ) -> dict[str, Any]:
     """The claims of a token whose signature, algorithm, type, issuer, audience and times are right (RFC 8725).
 
@@ -107,7 +109,7 @@ async def verified_claims(
         except (JoseError, ValueError, KeyError, TypeError) as error:
             if fresh:
                 raise InvalidToken from error
-    claims, now = decoded.claims, time.time()
+    claims, now = decoded.claims, time.time() if now is None else now
     audiences = claims.get("aud")
     audiences = audiences if isinstance(audiences, list) else [audiences]
     right = (
@@ -125,20 +127,31 @@ async def verified_claims(
 
 
 class UserTokens:
-    """Verifies access tokens (`typ: at+jwt`, RFC 9068) and remembers the good ones until they expire."""
+    """Verifies access tokens (`typ: at+jwt`, RFC 9068) and remembers the good ones until they expire.
 
-    def __init__(self, keys: Keys, *, issuer: str, audience: str) -> None:
-        self._keys, self._issuer, self._audience = keys, issuer, audience
+    `revocations` is looked at every time.
+    """
+
+    def __init__(
+        self, keys: Keys, *, issuer: str, audience: str, now: Callable[[], float] = time.time
+    ) -> None:
+        self._keys, self._issuer, self._audience, self.now = keys, issuer, audience, now
+        self.revocations = Revocations()
         self._seen: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
 
     async def verify(self, token: str) -> Caller:
-        """The caller a token stands for; raises InvalidToken."""
-        digest = hashlib.sha256(token.encode()).digest()
+        """The caller a token stands for; raises InvalidToken and Revoked."""
+        caller = await self._verified(token)
+        self.revocations.check(caller)
+        return caller
+
+    async def _verified(self, token: str) -> Caller:
+        digest, now = hashlib.sha256(token.encode()).digest(), self.now()
         seen = self._seen.get(digest)
-        if seen is not None and seen[0] > time.time():
+        if seen is not None and seen[0] > now:
             return seen[1]
         claims = await verified_claims(
-            token, self._keys, algorithm="ES256", issuer=self._issuer, audience=self._audience, typ="at+jwt",
+            token, self._keys, algorithm="ES256", issuer=self._issuer, audience=self._audience, typ="at+jwt", now=now,
         )
         caller = _caller(claims)
         self._seen[digest] = (float(claims["exp"]), caller)
@@ -157,6 +170,8 @@ def _caller(claims: dict[str, Any]) -> Caller:
             session_id=UUID(claims["sid"]),
             aal=str(claims.get("aal", "")),
             amr=tuple(claims.get("amr", ())),
+            auth_time=int(claims.get("auth_time", 0)),
+            access_version=int(claims.get("av", 0)),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise InvalidToken from error

@@ -36,6 +36,10 @@ class Caller:
     session_id: UUID | None = None
     aal: str = ""
     amr: tuple[str, ...] = ()
+    #: When they last proved who they are, in epoch seconds.
+    auth_time: int = 0
+    #: Grows whenever what they may do changes; a token with a lower one than is known is refused.
+    access_version: int = 0
     service: str = ""
     scope: str = ""
     origin: Origin = Origin()

@@ -21,7 +21,7 @@ from fastapi import APIRouter, FastAPI
 from pydantic import ValidationError
 from sqlalchemy import MetaData
 
-from lotpro_kit import api, auth, bus, inbox, outbox, rpc, telemetry
+from lotpro_kit import api, auth, bus, inbox, outbox, revocations, rpc, telemetry
 from lotpro_kit.caller import system
 from lotpro_kit.clock import Clock, utc_now
 from lotpro_kit.crypto import BlindIndex, Keyring
@@ -76,6 +76,8 @@ class Parts:
     consumers: Sequence[bus.Consumer] = ()
     jobs: Sequence[Job] = ()
     loops: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    #: Keeps `runtime.user_tokens.revocations` up to date beside the doors; by default from identity's feed.
+    follow: Callable[[], Coroutine[Any, Any, None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,7 @@ async def _serve(service: Service[Settings], runtime: Runtime[Settings], parts: 
     if command in ("serve", "api"):
         tasks.append(asyncio.create_task(_http(service, runtime, parts, stop)))
         tasks.append(asyncio.create_task(_grpc(runtime, parts, stop)))
+        tasks.append(asyncio.create_task(_follow(runtime, parts, stop)))
     if command in ("serve", "worker"):
         tasks.append(asyncio.create_task(_work(service, runtime, parts, stop)))
     stopping = asyncio.create_task(stop.wait())
@@ -274,6 +277,21 @@ async def _grpc(runtime: Runtime[Settings], parts: Parts, stop: asyncio.Event) -
     await server.start()
     await stop.wait()
     await server.stop(grace=10)
+
+
+async def _follow(runtime: Runtime[Settings], parts: Parts, stop: asyncio.Event) -> None:
+    """Keep up with which tokens are revoked."""
+    if parts.follow is not None:
+        following = asyncio.create_task(parts.follow())
+    else:
+        channel = runtime.channel(runtime.settings.identity_grpc)
+        following = asyncio.create_task(revocations.follow(channel, runtime.user_tokens.revocations))
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if following in done:
+        following.result()
+        raise RuntimeError("following revocations ended by itself")
+    following.cancel()
 
 
 async def _work(service: Service[Settings], runtime: Runtime[Settings], parts: Parts, stop: asyncio.Event) -> None:

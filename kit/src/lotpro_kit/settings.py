@@ -87,6 +87,8 @@ class ServiceSettings(BaseSettings):
     user_token_issuer: str = "https://lotpro.space/identity"  # noqa: S105 - a name, no secret
     user_token_audience: str = "lotpro"  # noqa: S105 - a name, no secret
     user_token_jwks_url: str
+    #: Whom revocations are heard from; identity itself knows them.
+    identity_grpc: str = Field(default="", description="host:port of identity's gRPC")
     public_url: str = Field(description="where the gateway is reached from outside, for example https://app.lotpro.space")
 
     otlp_endpoint: str = ""

@@ -1,6 +1,8 @@
 """Identity on this test process's database, and people who sign up as they would."""
 
+import asyncio
 import base64
+import json
 import re
 import secrets
 from collections.abc import AsyncIterator
@@ -119,15 +121,25 @@ async def identity(postgres: testing.Postgres, signer: testing.Signer) -> AsyncI
         signing_key=key.as_pem(private=True).decode(),
     )
     runtime.user_tokens = auth.UserTokens(
-        auth.FixedKeys(KeySet([key])), issuer=testing.ISSUER, audience=testing.AUDIENCE
+        auth.FixedKeys(KeySet([key])), issuer=testing.ISSUER, audience=testing.AUDIENCE,
+        now=lambda: clock().timestamp(),
     )
-    yield Identity(runtime, app.wire(runtime), signer, clock)
+    parts = app.wire(runtime)
+    assert parts.follow is not None
+    following = asyncio.create_task(parts.follow())
+    yield Identity(runtime, parts, signer, clock)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
     await runtime.close()
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """What an access token says."""
+    body = token.split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    return claims
 
 
 def org_of(token: str) -> UUID:
     """The organisation in an access token."""
-    import json
-
-    body = token.split(".")[1]
-    return UUID(json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))["org"])
+    return UUID(claims_of(token)["org"])

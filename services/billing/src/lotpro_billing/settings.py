@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 
 from lotpro_kit.settings import ServiceSettings
 
@@ -13,7 +13,6 @@ class Settings(ServiceSettings):
     service: ClassVar[str] = "billing"
     sandbox_fields: ClassVar[tuple[str, ...]] = ("stripe_api_url",)
 
-    identity_grpc: str = Field(description="host:port of identity's gRPC")
 
     stripe_api_url: str = "https://api.stripe.com"
     stripe_api_key: SecretStr

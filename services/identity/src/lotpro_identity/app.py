@@ -2,6 +2,7 @@
 
 from lotpro.identity.v1 import identity_pb2, identity_pb2_grpc
 from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
+from lotpro.revocation.v1 import revocation_pb2, revocation_pb2_grpc
 from lotpro_identity import jobs
 from lotpro_identity.accounts import api as accounts_api
 from lotpro_identity.accounts.passwords import Passwords
@@ -14,6 +15,8 @@ from lotpro_identity.organisations import api as organisations_api
 from lotpro_identity.organisations.rpc import IdentityRpc
 from lotpro_identity.participant.rpc import ParticipantRpc
 from lotpro_identity.ports import Ports
+from lotpro_identity.revocations.rpc import RevocationRpc
+from lotpro_identity.revocations.service import Feed
 from lotpro_identity.sessions import api as sessions_api
 from lotpro_identity.settings import Settings
 from lotpro_kit import rpc, service
@@ -30,6 +33,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         security_log=runtime.security_log,
         clock=runtime.clock,
     )
+    feed = Feed(database, runtime.user_tokens.revocations, runtime.clock)
     return service.Parts(
         routers=[
             accounts_api.router(database, ports),
@@ -49,8 +53,14 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
                 participant_pb2_grpc.add_PrivacyParticipantServiceServicer_to_server,
                 ParticipantRpc(database, ports),
             ),
+            rpc.Servicer(
+                revocation_pb2.DESCRIPTOR,
+                revocation_pb2_grpc.add_RevocationServiceServicer_to_server,
+                RevocationRpc(feed),
+            ),
         ],
         jobs=[service.housekeeping(database), jobs.expire_challenges(database)],
+        follow=feed.run,
     )
 
 

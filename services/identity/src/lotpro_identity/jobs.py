@@ -5,6 +5,7 @@ from datetime import timedelta
 from lotpro_identity.accounts import attempts
 from lotpro_identity.challenges import service as challenges
 from lotpro_identity.db import AUTHENTICATOR
+from lotpro_identity.revocations import service as revocations
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database
 from lotpro_kit.jobs import Counts, Job, Run
@@ -14,15 +15,18 @@ KEPT = timedelta(days=1)
 
 
 def expire_challenges(database: Database) -> Job:
-    """Drops challenges and counted tries that are past their use."""
+    """Drops challenges, counted tries and revocations that are past their use."""
 
     async def work(run: Run) -> Counts:
-        if run.dry_run:
-            return {"challenges": 0, "attempts": 0}
         async with database.begin(system(scope=AUTHENTICATOR)) as session:
-            return {
+            counts = {
                 "challenges": await challenges.forget(session, before=run.as_of - KEPT),
                 "attempts": await attempts.forget(session, before=run.as_of),
+                "revocations": await revocations.forget(session, before=run.as_of),
             }
+            if run.dry_run:
+                await session.rollback()
+        return counts
 
-    return Job("expire-challenges", "Drop ended one-time codes, invitations and counted tries.", "*/10 * * * *", work)
+    about = "Drop ended one-time codes, invitations, revocations and counted tries."
+    return Job("expire-challenges", about, "*/10 * * * *", work)

@@ -2,8 +2,6 @@
 
 from typing import ClassVar
 
-from pydantic import Field
-
 from lotpro_kit.settings import ServiceSettings
 
 
@@ -12,4 +10,3 @@ class Settings(ServiceSettings):
 
     service: ClassVar[str] = "inventory"
 
-    identity_grpc: str = Field(description="host:port of identity's gRPC")

@@ -13,7 +13,6 @@ class Settings(ServiceSettings):
     service: ClassVar[str] = "notifications"
     sandbox_fields: ClassVar[tuple[str, ...]] = ("sendgrid_api_url", "twilio_api_url")
 
-    identity_grpc: str = Field(description="host:port of identity's gRPC")
     inventory_grpc: str = Field(description="host:port of inventory's gRPC")
 
     sendgrid_api_url: str = "https://api.sendgrid.com"

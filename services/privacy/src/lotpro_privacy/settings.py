@@ -12,7 +12,6 @@ class Settings(ServiceSettings):
 
     service: ClassVar[str] = "privacy"
 
-    identity_grpc: str = Field(description="host:port of identity's gRPC")
     inventory_grpc: str = Field(description="host:port of inventory's gRPC")
     billing_grpc: str = Field(description="host:port of billing's gRPC")
     notifications_grpc: str = Field(description="host:port of notifications' gRPC")

@@ -44,7 +44,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
         """Confirm the address with the code from the e-mail; the token answered only enrols a second factor."""
         async with database.begin(as_authenticator(caller)) as session:
             account = await service.confirm_email(session, caller, ports, email=body.email, code=body.code)
-        return Enrolment(**enrolment_token(ports, service.refuse_code(account).id))
+        return Enrolment(**enrolment_token(ports, service.refuse_code(account)))
 
     @routes.post("/codes:resend", status_code=202, responses=api.problems(EmailInvalid, TooManyAttempts))
     async def resend_code(body: ResendCode, caller: api.Anyone) -> Accepted:

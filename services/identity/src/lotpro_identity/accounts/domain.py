@@ -33,6 +33,7 @@ class Account:
     email_confirmed_at: datetime | None
     created_at: datetime
     version: int
+    access_version: int
 
 
 class EmailInvalid(errors.Invalid):

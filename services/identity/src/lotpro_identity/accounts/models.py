@@ -16,6 +16,8 @@ ACCOUNTS = Table(
     Column("email_confirmed_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("version", BigInteger, nullable=False, server_default="1"),
+    #: Grows whenever what the person may do changes; access tokens carry it.
+    Column("access_version", BigInteger, nullable=False, server_default="1"),
 )
 
 #: How often something was tried in a window; the key is a digest, so the table names nobody.

@@ -45,6 +45,18 @@ async def set_password(session: Session, account_id: UUID, password_hash: str) -
     await session.execute(update(ACCOUNTS).where(ACCOUNTS.c.id == account_id).values(password_hash=password_hash))
 
 
+async def raise_access_version(session: Session, account_id: UUID) -> int | None:
+    """The account's next access version; None where there is no such account."""
+    raised = await session.execute(
+        update(ACCOUNTS)
+        .where(ACCOUNTS.c.id == account_id)
+        .values(access_version=ACCOUNTS.c.access_version + 1)
+        .returning(ACCOUNTS.c.access_version)
+    )
+    version: int | None = raised.scalar_one_or_none()
+    return version
+
+
 async def change(session: Session, account_id: UUID, *, expected: int, values: dict[str, object]) -> Account | None:
     """Change a profile whose version is the expected one; None when it is not."""
     row = (

@@ -9,6 +9,7 @@ from lotpro_identity.accounts.domain import Account, normalised_email, normalise
 from lotpro_identity.challenges import service as challenges
 from lotpro_identity.challenges.domain import CodeInvalid, Purpose
 from lotpro_identity.ports import Ports
+from lotpro_identity.revocations import service as revocations
 from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Session
@@ -36,6 +37,13 @@ async def set_password(session: Session, account_id: UUID, password_hash: str) -
     await repository.set_password(session, account_id, password_hash)
 
 
+async def change_access(session: Session, account_id: UUID, *, now: datetime) -> None:
+    """What the person may do has changed: access tokens made before this transaction commits are taken back."""
+    version = await repository.raise_access_version(session, account_id)
+    if version is not None:
+        await revocations.revoke_access(session, account_id, version=version, now=now)
+
+
 async def add_account(
     session: Session,
     ports: Ports,
@@ -52,7 +60,7 @@ async def add_account(
     account = Account(
         id=account_id, email=email, name=name, phone=key.encrypt(phone, context=PHONE) if phone else None,
         locale="en-US", password_hash=password_hash, email_confirmed_at=confirmed_at, created_at=ports.clock(),
-        version=1,
+        version=1, access_version=1,
     )
     await repository.add(session, account)
     return account

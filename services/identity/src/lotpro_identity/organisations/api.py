@@ -117,6 +117,6 @@ def router(database: Database, ports: Ports) -> APIRouter:
                 confirmed_at=ports.clock(),
             )
             await service.join(session, caller, ports, invitation=invitation, account_id=account.id)
-        return Enrolment(**enrolment_token(ports, account.id))
+        return Enrolment(**enrolment_token(ports, account))
 
     return routes

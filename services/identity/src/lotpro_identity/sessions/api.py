@@ -1,5 +1,6 @@
 """The HTTP door to sessions: sign in, refresh, list, sign out."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -14,13 +15,24 @@ from lotpro_identity.factors import service as factors
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions import service
 from lotpro_identity.sessions.domain import CredentialsInvalid, SessionOver
-from lotpro_identity.sessions.schemas import Refresh, SessionAnswer, Sessions, SignedIn, SignIn
+from lotpro_identity.sessions.schemas import (
+    CurrentSession,
+    Ended,
+    Refresh,
+    SessionAnswer,
+    Sessions,
+    SignedIn,
+    SignIn,
+    StepUp,
+)
 from lotpro_identity.sessions.tokens import (
     REFRESH_COOKIE,
     Opened,
+    SteppedUp,
     Tokens,
     account_of_ticket,
     deliver,
+    deliver_access,
     enrolment_token,
     forget_cookies,
     ticket,
@@ -51,7 +63,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
             if not enrolled:
                 return SignedIn(
                     status="enrolment_required", token_type="Bearer",  # noqa: S106 - the scheme
-                    **enrolment_token(ports, account_id),
+                    **enrolment_token(ports, account),
                 )
         if body.totp is None and body.recovery_code is None:
             return SignedIn(
@@ -71,6 +83,38 @@ def router(database: Database, ports: Ports) -> APIRouter:
         if opened is None:
             raise SessionOver
         return deliver(response, opened, body.transport)
+
+    @routes.post(
+        "/sessions:step-up", responses=api.problems(CredentialsInvalid, SessionOver, TooManyAttempts)
+    )
+    async def step_up(body: StepUp, caller: api.Signed, response: Response) -> SteppedUp:
+        """Give the second factor again, which sensitive acts want; the session's access token is renewed."""
+        account_id = api.user_id(caller)
+        who, ip = str(account_id), caller.origin.ip
+        async with database.begin(as_authenticator(caller)) as session:
+            await attempts.reserve(session, "factor", account=who, ip=ip, now=ports.clock())
+        token = None
+        async with database.begin(as_authenticator(caller)) as session:
+            if await factors.use_totp(session, ports, account_id=account_id, code=body.totp):
+                await attempts.forgive(session, "factor", account=who, ip=ip)
+                token = await service.step_up(session, caller, ports, amr="otp", factor="totp")
+            else:
+                await service.record_failure(session, caller, ports, account_id=account_id, factor="totp")
+        if token is None:
+            raise CredentialsInvalid
+        return deliver_access(response, token, body.transport)
+
+    @routes.get("/sessions/current")
+    async def get_current_session(caller: api.Signed) -> Response:
+        """Who one is at this moment: 401 as soon as the session was ended or one's roles have changed."""
+        return api.answer(
+            200,
+            CurrentSession(
+                session_id=caller.session_id, user_id=caller.user_id, org_id=caller.org_id, aal=caller.aal,
+                amr=list(caller.amr), authenticated_at=datetime.fromtimestamp(caller.auth_time, UTC),
+                roles={store: sorted(roles) for store, roles in caller.roles.items()},
+            ),
+        )
 
     @routes.get("/sessions")
     async def list_sessions(caller: api.Signed) -> Sessions:
@@ -101,6 +145,13 @@ def router(database: Database, ports: Ports) -> APIRouter:
         response = Response(status_code=204)
         forget_cookies(response)
         return response
+
+    @routes.post("/sessions:revoke-others")
+    async def revoke_other_sessions(caller: api.Signed) -> Ended:
+        """Sign out everywhere else."""
+        async with database.begin(caller) as session:
+            ended = await service.revoke_others(session, caller, ports, account_id=api.user_id(caller))
+        return Ended(sessions=ended)
 
     async def _revoke(caller: Caller, session_id: UUID) -> None:
         async with database.begin(caller) as session:

@@ -9,11 +9,15 @@ SESSIONS = Table(
     METADATA,
     Column("id", Uuid, primary_key=True),
     Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    #: The organisation one is at work in.
+    Column("org_id", Uuid),
     Column("aal", String(8), nullable=False),
     Column("amr", String(64), nullable=False),
     Column("user_agent", LargeBinary),
     Column("ip", LargeBinary),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    #: When a second factor was last given.
+    Column("authenticated_at", DateTime(timezone=True), nullable=False),
     Column("last_used_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("revoked_at", DateTime(timezone=True)),

@@ -69,6 +69,31 @@ class Refresh(Body):
     transport: Transport = Transport.BODY
 
 
+class StepUp(Body):
+    """The second factor, once more."""
+
+    totp: Code
+    transport: Transport = Transport.BODY
+
+
+class CurrentSession(Answer):
+    """Whom the token stands for; `roles` maps a store's id, or `*` for the whole organisation, to roles."""
+
+    session_id: UUID | None
+    user_id: UUID | None
+    org_id: UUID | None
+    aal: str
+    amr: list[str]
+    authenticated_at: datetime
+    roles: dict[str, list[str]]
+
+
+class Ended(Answer):
+    """How many sessions were ended."""
+
+    sessions: int
+
+
 class SessionAnswer(Answer):
     """Where and since when one is signed in."""
 

@@ -2,14 +2,17 @@
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, insert, select, update
 
+from lotpro_identity.accounts import service as accounts
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.organisations.domain import roles_claim
 from lotpro_identity.ports import Ports
+from lotpro_identity.revocations import service as revocations
 from lotpro_identity.sessions.domain import SessionOver, Use, digest, judge
 from lotpro_identity.sessions.models import REFRESH_TOKENS, SESSIONS
 from lotpro_identity.sessions.tokens import Opened, access_token, session_lifetime
@@ -26,23 +29,24 @@ async def open_session(
     """A new session with its first tokens; where it was opened is encrypted under the person's key."""
     now = ports.clock()
     session_id = ids.new()
+    access = await access_of(session, account_id)
     key = await ports.keyring.for_subject(session, account_id)
     await session.execute(
         insert(SESSIONS).values(
-            id=session_id, account_id=account_id, aal="aal2", amr=" ".join(amr), created_at=now, last_used_at=now,
+            id=session_id, account_id=account_id, org_id=access.org_id, aal="aal2", amr=" ".join(amr), created_at=now,
+            authenticated_at=now, last_used_at=now,
             user_agent=key.encrypt(caller.origin.user_agent, context=USER_AGENT),
             ip=key.encrypt(caller.origin.ip, context=IP), expires_at=now + session_lifetime(),
         )
     )
-    org_id, roles = await _membership(session, account_id)
     await ports.security_log.record(
-        session, caller, "identity:session:create", at=now, actor_id=account_id, org_id=org_id,
+        session, caller, "identity:session:create", at=now, actor_id=account_id, org_id=access.org_id,
         session_id=session_id, subject=("user", account_id), factor=factor,
     )
     refresh_token = await _add_refresh_token(session, ports, session_id)
     token = access_token(
-        ports, account_id=account_id, session_id=session_id, org_id=org_id, roles=roles, aal="aal2", amr=amr,
-        auth_time=int(now.timestamp()),
+        ports, account_id=account_id, session_id=session_id, access_version=access.version, org_id=access.org_id,
+        roles=access.roles, aal="aal2", amr=amr, auth_time=int(now.timestamp()),
     )
     return Opened(session_id, token, refresh_token)
 
@@ -51,7 +55,7 @@ async def record_failure(
     session: Session, caller: Caller, ports: Ports, *, account_id: UUID | None, factor: str
 ) -> None:
     """Somebody did not get in."""
-    org_id = (await _membership(session, account_id))[0] if account_id else None
+    org_id = await organisations.home_of(session, account_id) if account_id else None
     await ports.security_log.record(
         session, caller, "identity:session:create", at=ports.clock(), success=False, actor_id=account_id,
         org_id=org_id, subject=("user", account_id) if account_id else None, factor=factor,
@@ -75,25 +79,54 @@ async def refresh(session: Session, caller: Caller, ports: Ports, *, refresh_tok
     if row is None or row.revoked_at is not None or row.expires_at <= now:
         raise SessionOver
     use = judge(used_at=row.used_at, now=now)
-    org_id, roles = await _membership(session, row.account_id)
     if use is Use.REUSE:
         await session.execute(update(SESSIONS).where(SESSIONS.c.id == row.id).values(revoked_at=now))
+        await revocations.revoke_sessions(session, [row.id], now=now)
         await ports.security_log.record(
             session, caller, "identity:session:refresh_reuse", at=now, success=False, actor_id=row.account_id,
-            org_id=org_id, session_id=row.id, subject=("session", row.id),
+            org_id=row.org_id, session_id=row.id, subject=("session", row.id),
         )
         return None
     if use is Use.FIRST:
         await session.execute(
             update(REFRESH_TOKENS).where(REFRESH_TOKENS.c.digest == digest(refresh_token)).values(used_at=now)
         )
-    await session.execute(update(SESSIONS).where(SESSIONS.c.id == row.id).values(last_used_at=now))
+    access = await access_of(session, row.account_id, org_id=row.org_id)
+    await session.execute(
+        update(SESSIONS).where(SESSIONS.c.id == row.id).values(last_used_at=now, org_id=access.org_id)
+    )
     fresh = await _add_refresh_token(session, ports, row.id)
     token = access_token(
-        ports, account_id=row.account_id, session_id=row.id, org_id=org_id, roles=roles, aal=row.aal,
-        amr=tuple(row.amr.split()), auth_time=int(row.created_at.timestamp()),
+        ports, account_id=row.account_id, session_id=row.id, access_version=access.version, org_id=access.org_id,
+        roles=access.roles, aal=row.aal, amr=tuple(row.amr.split()), auth_time=int(row.authenticated_at.timestamp()),
     )
     return Opened(row.id, token, fresh)
+
+
+async def step_up(session: Session, caller: Caller, ports: Ports, *, amr: str, factor: str) -> str:
+    """A new access token for the caller's session, now that a second factor was given again; raises SessionOver."""
+    now = ports.clock()
+    found = await session.execute(
+        select(SESSIONS).where(
+            SESSIONS.c.id == caller.session_id, SESSIONS.c.account_id == caller.user_id,
+            SESSIONS.c.revoked_at.is_(None), SESSIONS.c.expires_at > now,
+        ).with_for_update()
+    )
+    row = found.one_or_none()
+    if row is None:
+        raise SessionOver
+    given = tuple(dict.fromkeys((*row.amr.split(), amr)))
+    await session.execute(
+        update(SESSIONS).where(SESSIONS.c.id == row.id).values(aal="aal2", amr=" ".join(given), authenticated_at=now)
+    )
+    access = await access_of(session, row.account_id, org_id=row.org_id)
+    await ports.security_log.record(
+        session, caller, "identity:session:step_up", at=now, subject=("session", row.id), factor=factor
+    )
+    return access_token(
+        ports, account_id=row.account_id, session_id=row.id, access_version=access.version, org_id=access.org_id,
+        roles=access.roles, aal="aal2", amr=given, auth_time=int(now.timestamp()),
+    )
 
 
 async def list_own(session: Session, ports: Ports, *, account_id: UUID) -> Sequence[tuple[Row[Any], str, str]]:
@@ -123,18 +156,55 @@ async def revoke_own(session: Session, caller: Caller, ports: Ports, *, account_
     )
     if ended.one_or_none() is None:
         raise errors.NotFound
+    await revocations.revoke_sessions(session, [session_id], now=now)
     await ports.security_log.record(
         session, caller, "identity:session:revoke", at=now, subject=("session", session_id)
     )
 
 
-async def _membership(session: Session, account_id: UUID) -> tuple[UUID | None, dict[str, list[str]]]:
-    """The organisation a person works in and the roles there, as the token carries them."""
+async def end_all(
+    session: Session, ports: Ports, *, account_id: UUID, but: UUID | None = None
+) -> Sequence[UUID]:
+    """End every session of a person, or every other than one; answers which."""
+    now = ports.clock()
+    wanted = [SESSIONS.c.account_id == account_id, SESSIONS.c.revoked_at.is_(None), SESSIONS.c.expires_at > now]
+    if but is not None:
+        wanted.append(SESSIONS.c.id != but)
+    ended = await session.execute(update(SESSIONS).where(*wanted).values(revoked_at=now).returning(SESSIONS.c.id))
+    session_ids = list(ended.scalars())
+    await revocations.revoke_sessions(session, session_ids, now=now)
+    return session_ids
+
+
+async def revoke_others(session: Session, caller: Caller, ports: Ports, *, account_id: UUID) -> int:
+    """End all of one's own sessions but the present one; answers how many."""
+    ended = await end_all(session, ports, account_id=account_id, but=caller.session_id)
+    for session_id in ended:
+        await ports.security_log.record(
+            session, caller, "identity:session:revoke", at=ports.clock(), subject=("session", session_id)
+        )
+    return len(ended)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a person may do where they are at work: the organisation, the roles as the token carries them."""
+
+    version: int
+    org_id: UUID | None
+    roles: dict[str, list[str]]
+
+
+async def access_of(session: Session, account_id: UUID, *, org_id: UUID | None = None) -> Access:
+    """A person's access in an organisation they belong to, or in the one they joined first; raises SessionOver."""
+    account = await accounts.find(session, account_id)
+    if account is None:
+        raise SessionOver
     rows = await organisations.memberships_of(session, account_id)
-    if not rows:
-        return None, {}
-    org_id = rows[0].org_id
-    return org_id, roles_claim((row.store_id, row.role) for row in rows if row.org_id == org_id)
+    known = [row.org_id for row in rows]
+    chosen = org_id if org_id in known else next(iter(known), None)
+    roles = roles_claim((row.store_id, row.role) for row in rows if row.org_id == chosen)
+    return Access(account.access_version, chosen, roles)
 
 
 async def _add_refresh_token(session: Session, ports: Ports, session_id: UUID) -> str:

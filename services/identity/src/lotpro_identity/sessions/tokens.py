@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import Response
 
 import lotpro_policy
+from lotpro_identity.accounts.domain import Account
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions.schemas import Transport
 from lotpro_kit import api, ids
@@ -51,6 +52,7 @@ def access_token(
     *,
     account_id: UUID,
     session_id: UUID,
+    access_version: int,
     org_id: UUID | None,
     roles: Mapping[str, list[str]],
     aal: str,
@@ -61,18 +63,19 @@ def access_token(
     now = int(ports.clock().timestamp())
     claims: dict[str, Any] = {
         "iss": ISSUER, "aud": AUDIENCE, "sub": str(account_id), "sid": str(session_id), "roles": dict(roles),
-        "aal": aal, "amr": list(amr), "auth_time": auth_time, "iat": now, "exp": now + ACCESS_SECONDS,
-        "jti": str(ids.new()),
+        "av": access_version, "aal": aal, "amr": list(amr), "auth_time": auth_time, "iat": now,
+        "exp": now + ACCESS_SECONDS, "jti": str(ids.new()),
     }
     if org_id is not None:
         claims["org"] = str(org_id)
     return ports.signer.sign(claims, typ=ACCESS_TYPE)
 
 
-def enrolment_token(ports: Ports, account_id: UUID) -> dict[str, Any]:
+def enrolment_token(ports: Ports, account: Account) -> dict[str, Any]:
     """The fields of an Enrolment: a token without organisation or roles."""
     token = access_token(
-        ports, account_id=account_id, session_id=ids.new(), org_id=None, roles={}, aal=api.ENROLLING, amr=("pwd",),
+        ports, account_id=account.id, session_id=ids.new(), access_version=account.access_version, org_id=None,
+        roles={}, aal=api.ENROLLING, amr=("pwd",),
         auth_time=int(ports.clock().timestamp()),
     )
     return {"access_token": token, "expires_in": ACCESS_SECONDS}
@@ -98,11 +101,29 @@ def deliver(response: Response, opened: Opened, transport: Transport) -> Tokens:
             refresh_token=opened.refresh_token,
         )
     month = int(session_lifetime().total_seconds())
-    for name, value, age in (
-        (api.ACCESS_COOKIE, opened.access_token, ACCESS_SECONDS), (REFRESH_COOKIE, opened.refresh_token, month),
-    ):
-        response.set_cookie(name, value, max_age=age, path="/", secure=True, httponly=True, samesite="lax")
+    _set_cookie(response, api.ACCESS_COOKIE, opened.access_token, ACCESS_SECONDS)
+    _set_cookie(response, REFRESH_COOKIE, opened.refresh_token, month)
     return Tokens(expires_in=ACCESS_SECONDS)
+
+
+class SteppedUp(Answer):
+    """A renewed access token; not in the body when it went into its cookie."""
+
+    access_token: str | None = None
+    token_type: str | None = None
+    expires_in: int
+
+
+def deliver_access(response: Response, token: str, transport: Transport) -> SteppedUp:
+    """An access token in the body or in its cookie."""
+    if transport is Transport.BODY:
+        return SteppedUp(access_token=token, token_type="Bearer", expires_in=ACCESS_SECONDS)  # noqa: S106 - the scheme
+    _set_cookie(response, api.ACCESS_COOKIE, token, ACCESS_SECONDS)
+    return SteppedUp(expires_in=ACCESS_SECONDS)
+
+
+def _set_cookie(response: Response, name: str, value: str, age: int) -> None:
+    response.set_cookie(name, value, max_age=age, path="/", secure=True, httponly=True, samesite="lax")
 
 
 def forget_cookies(response: Response) -> None:

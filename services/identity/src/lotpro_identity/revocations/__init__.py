@@ -1,0 +1,1 @@
+"""Taking access tokens back before they expire, and telling every service so."""
