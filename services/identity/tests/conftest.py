@@ -118,7 +118,7 @@ async def identity(postgres: testing.Postgres, signer: testing.Signer) -> AsyncI
     clock = testing.Clock()
     runtime = await testing.open_runtime(
         app.SERVICE, postgres, signer, clock=clock, code_key=_key(), pepper=_key(),
-        signing_key=key.as_pem(private=True).decode(),
+        signing_key=key.as_pem(private=True).decode(), level_seconds=0,
     )
     runtime.user_tokens = auth.UserTokens(
         auth.FixedKeys(KeySet([key])), issuer=testing.ISSUER, audience=testing.AUDIENCE,

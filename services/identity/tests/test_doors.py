@@ -78,13 +78,13 @@ async def test_privacy_finds_a_member_by_id_or_address_inside_the_organisation_o
         assert await tables(org_of(owner.access_token), owner.email) == {"accounts", "memberships", "sessions"}
         assert await tables(org_of(other.access_token), owner.email) == set()
         described = await stub.Describe(participant_pb2.DescribeRequest())
-    assert any(column.column == "seed" for column in described.columns)
+    assert any(column.column == "secret" for column in described.columns)
 
 
 @pytest.mark.parametrize(
     "table",
-    ["accounts", "organisations", "stores", "memberships", "invitations", "challenges", "totp_factors",
-     "recovery_codes", "sessions", "refresh_tokens"],
+    ["accounts", "organisations", "stores", "memberships", "invitations", "challenges", "factors",
+     "ceremonies", "devices", "recovery_codes", "sessions", "refresh_tokens"],
 )
 async def test_without_a_caller_or_as_a_stranger_no_row_exists(identity: Identity, table: str) -> None:
     owner = await identity.owner()

@@ -102,10 +102,29 @@ async def test_parallel_guesses_never_exceed_the_limit(identity: Identity) -> No
         for number in range(14)
     ]
     answers = await asyncio.gather(*guesses)
-    assert sorted(answer.status_code for answer in answers) == [401] * 10 + [429] * 4
+    assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 9, "the sixth has to wait"
     limited = next(answer for answer in answers if answer.status_code == 429)
     assert limited.json()["code"] == "identity.too_many_attempts"
-    assert 0 < int(limited.headers["retry-after"]) <= 901
+    assert int(limited.headers["retry-after"]) == 1
+
+
+async def test_each_further_guess_waits_twice_as_long_and_the_tenth_is_the_last(identity: Identity) -> None:
+    owner = await identity.owner()
+
+    async def guess() -> int:
+        body = {"email": owner.email, "password": "a-wrong-password"}
+        return (await identity.post("/sessions", body)).status_code
+
+    assert [await guess() for _ in range(5)] == [401] * 5
+    for wait in (1, 2, 4, 8, 16):
+        identity.clock.advance(timedelta(seconds=wait) - timedelta(milliseconds=1))
+        assert await guess() == 429
+        identity.clock.advance(timedelta(milliseconds=1))
+        assert await guess() == 401
+    identity.clock.advance(timedelta(minutes=5))
+    assert await guess() == 429
+    identity.clock.advance(timedelta(minutes=10))
+    assert await guess() == 401
 
 
 async def test_a_confirmation_code_ends_after_five_wrong_tries_ten_minutes_or_a_newer_one(identity: Identity) -> None:
@@ -117,8 +136,10 @@ async def test_a_confirmation_code_ends_after_five_wrong_tries_ten_minutes_or_a_
         email = f"{uuid4().hex[:12]}@prairie-motors.com"
         await identity.post("/accounts", identity.sign_up_body(email))
         code = (await identity.mailed(email)).code
+        identity.clock.advance(timedelta(seconds=1))
         if how == "tries":
             assert [await wrong(email, code) for _ in range(5)] == [422] * 5
+            identity.clock.advance(timedelta(seconds=1))
         elif how == "time":
             identity.clock.advance(timedelta(minutes=10))
         else:

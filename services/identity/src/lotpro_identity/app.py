@@ -5,16 +5,21 @@ from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
 from lotpro.revocation.v1 import revocation_pb2, revocation_pb2_grpc
 from lotpro_identity import jobs
 from lotpro_identity.accounts import api as accounts_api
-from lotpro_identity.accounts.passwords import Passwords
+from lotpro_identity.addresses import api as addresses_api
 from lotpro_identity.challenges.domain import Codes
 from lotpro_identity.db import METADATA, ROOM
+from lotpro_identity.devices import api as devices_api
 from lotpro_identity.factors import api as factors_api
+from lotpro_identity.factors.relying_party import RelyingParty
 from lotpro_identity.keys import api as keys_api
 from lotpro_identity.keys.domain import Signer
 from lotpro_identity.organisations import api as organisations_api
 from lotpro_identity.organisations.rpc import IdentityRpc
 from lotpro_identity.participant.rpc import ParticipantRpc
+from lotpro_identity.passwords import api as passwords_api
+from lotpro_identity.passwords.hashing import Passwords
 from lotpro_identity.ports import Ports
+from lotpro_identity.recovery import api as recovery_api
 from lotpro_identity.revocations.rpc import RevocationRpc
 from lotpro_identity.revocations.service import Feed
 from lotpro_identity.sessions import api as sessions_api
@@ -30,8 +35,11 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         codes=Codes(lambda: settings.code_key.get_secret_value()),
         passwords=_passwords(settings),
         keyring=runtime.keyring,
+        blind_index=runtime.blind_index,
         security_log=runtime.security_log,
         clock=runtime.clock,
+        relying_party=RelyingParty(lambda: (settings.public_url, *settings.passkey_origins)),
+        level_seconds=settings.level_seconds,
     )
     feed = Feed(database, runtime.user_tokens.revocations, runtime.clock)
     return service.Parts(
@@ -40,6 +48,10 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             sessions_api.router(database, ports),
             factors_api.router(database, ports),
             organisations_api.router(database, ports),
+            devices_api.router(database, ports),
+            passwords_api.router(database, ports),
+            addresses_api.router(database, ports),
+            recovery_api.router(database, ports),
             keys_api.router(ports),
         ],
         servicers=[
@@ -59,7 +71,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
                 RevocationRpc(feed),
             ),
         ],
-        jobs=[service.housekeeping(database), jobs.expire_challenges(database)],
+        jobs=[service.housekeeping(database), jobs.expire_challenges(database), jobs.expire_devices(database)],
         follow=feed.run,
     )
 

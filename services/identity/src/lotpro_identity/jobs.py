@@ -5,6 +5,8 @@ from datetime import timedelta
 from lotpro_identity.accounts import attempts
 from lotpro_identity.challenges import service as challenges
 from lotpro_identity.db import AUTHENTICATOR
+from lotpro_identity.devices import service as devices
+from lotpro_identity.factors import passkeys
 from lotpro_identity.revocations import service as revocations
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database
@@ -15,13 +17,14 @@ KEPT = timedelta(days=1)
 
 
 def expire_challenges(database: Database) -> Job:
-    """Drops challenges, counted tries and revocations that are past their use."""
+    """Drops challenges, passkey ceremonies, counted tries and revocations that are past their use."""
 
     async def work(run: Run) -> Counts:
         async with database.begin(system(scope=AUTHENTICATOR)) as session:
             counts = {
                 "challenges": await challenges.forget(session, before=run.as_of - KEPT),
                 "attempts": await attempts.forget(session, before=run.as_of),
+                "ceremonies": await passkeys.forget(session, before=run.as_of),
                 "revocations": await revocations.forget(session, before=run.as_of),
             }
             if run.dry_run:
@@ -30,3 +33,16 @@ def expire_challenges(database: Database) -> Job:
 
     about = "Drop ended one-time codes, invitations, revocations and counted tries."
     return Job("expire-challenges", about, "*/10 * * * *", work)
+
+
+def expire_devices(database: Database) -> Job:
+    """Drops devices that are not trusted any more: the policy's "until revoked or 90 days of inactivity"."""
+
+    async def work(run: Run) -> Counts:
+        async with database.begin(system(scope=AUTHENTICATOR)) as session:
+            counts = {"devices": await devices.forget(session, as_of=run.as_of)}
+            if run.dry_run:
+                await session.rollback()
+        return counts
+
+    return Job("expire-devices", "Drop devices that are not trusted any more.", "25 * * * *", work)

@@ -1,12 +1,17 @@
 """The outside that use cases work with, passed to them as one value."""
 
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from lotpro_identity.accounts.passwords import Passwords
 from lotpro_identity.challenges.domain import Codes
+from lotpro_identity.factors.relying_party import RelyingParty
 from lotpro_identity.keys.domain import Signer
+from lotpro_identity.passwords.hashing import Passwords
 from lotpro_kit.clock import Clock
-from lotpro_kit.crypto import Keyring
+from lotpro_kit.crypto import BlindIndex, Keyring
 from lotpro_kit.security_log import SecurityLog
 
 
@@ -18,5 +23,18 @@ class Ports:
     codes: Codes
     passwords: Passwords
     keyring: Keyring
+    blind_index: BlindIndex
     security_log: SecurityLog
     clock: Clock
+    relying_party: RelyingParty
+    #: What tells a known address from an unknown one takes this long in any case.
+    level_seconds: float = 0.2
+
+    @asynccontextmanager
+    async def levelled(self) -> AsyncIterator[None]:
+        """Around work that differs for known and unknown addresses: it never ends before `level_seconds`."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            await asyncio.sleep(max(0.0, begun + self.level_seconds - time.monotonic()))

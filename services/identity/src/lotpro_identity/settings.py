@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import SecretStr
 
-from lotpro_kit.settings import ServiceSettings
+from lotpro_kit.settings import CommaSeparated, ServiceSettings
 
 
 class Settings(ServiceSettings):
@@ -22,3 +22,7 @@ class Settings(ServiceSettings):
     hash_threads: int = 2
     #: Password checks that may wait for a thread before newcomers are turned away.
     hash_queue: int = 64
+    #: Origins besides `public_url` whose pages may ask for passkeys, comma-separated.
+    passkey_origins: CommaSeparated = ()
+    #: Seconds that answers take at least where they would tell a known address from an unknown one.
+    level_seconds: float = 0.2

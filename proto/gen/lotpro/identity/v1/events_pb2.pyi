@@ -186,19 +186,23 @@ class CodeRequested(_message.Message):
     CHALLENGE_ID_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     ORG_ID_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
     challenge_id: _builtins.str
     user_id: _builtins.str
     org_id: _builtins.str
+    purpose: _builtins.str
+    """As in RevealCodeResponse: `alert` may wait a little, a code may not."""
     def __init__(
         self,
         *,
         challenge_id: _builtins.str = ...,
         user_id: _builtins.str = ...,
         org_id: _builtins.str = ...,
+        purpose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge_id", b"challenge_id", "org_id", b"org_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge_id", b"challenge_id", "org_id", b"org_id", "purpose", b"purpose", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

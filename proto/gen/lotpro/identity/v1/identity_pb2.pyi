@@ -284,9 +284,12 @@ class RevealCodeResponse(_message.Message):
     ORGANISATION_NAME_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     ORG_ID_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     purpose: _builtins.str
-    """`confirm_email`, `sign_in`, `invitation`."""
+    """`confirm_email`, `sign_in`, `invitation`, `reset_password`, `change_email`, `undo_email`, `confirm_factor`,
+    `reset_factors`, `alert`.
+    """
     channel: _builtins.str
     """`email` or `sms`."""
     address: _builtins.str
@@ -295,6 +298,8 @@ class RevealCodeResponse(_message.Message):
     """Set for invitations."""
     user_id: _builtins.str
     org_id: _builtins.str
+    topic: _builtins.str
+    """Set for alerts: what happened, for example `password_changed`."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -309,10 +314,11 @@ class RevealCodeResponse(_message.Message):
         organisation_name: _builtins.str = ...,
         user_id: _builtins.str = ...,
         org_id: _builtins.str = ...,
+        topic: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "channel", b"channel", "code", b"code", "expire_time", b"expire_time", "locale", b"locale", "org_id", b"org_id", "organisation_name", b"organisation_name", "purpose", b"purpose", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "channel", b"channel", "code", b"code", "expire_time", b"expire_time", "locale", b"locale", "org_id", b"org_id", "organisation_name", b"organisation_name", "purpose", b"purpose", "topic", b"topic", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,12 +5,12 @@ from fastapi import APIRouter, Response
 from lotpro_identity.accounts import service
 from lotpro_identity.accounts.attempts import TooManyAttempts
 from lotpro_identity.accounts.domain import Account, EmailInvalid, PasswordTooWeak, PhoneInvalid, check_password
-from lotpro_identity.accounts.passwords import Busy
 from lotpro_identity.accounts.schemas import Accepted, ConfirmEmail, Profile, ProfileChange, ResendCode, SignUp
 from lotpro_identity.challenges.domain import CodeInvalid
 from lotpro_identity.db import as_authenticator
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.organisations.domain import TimeZoneUnknown
+from lotpro_identity.passwords.hashing import Busy
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions.schemas import Enrolment
 from lotpro_identity.sessions.tokens import enrolment_token

@@ -2,8 +2,9 @@
 
 import hashlib
 from datetime import datetime, timedelta
+from uuid import UUID
 
-from sqlalchemy import case, delete
+from sqlalchemy import DateTime, case, delete, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 
 from lotpro_identity.accounts.models import ATTEMPTS
@@ -15,6 +16,10 @@ WINDOW = timedelta(minutes=15)
 PER_ACCOUNT_AND_IP = 10
 PER_ACCOUNT = 50
 PER_IP = 600
+#: Tries of a pair that wait for nothing; each further one waits twice as long as the one before.
+FREE_TRIES = 5
+#: Codes sent in a window: for a person, from an address, in an organisation, to a number and to its thousand.
+SENDS_PER_ACCOUNT, SENDS_PER_IP, SENDS_PER_ORGANISATION, SENDS_PER_NUMBER, SENDS_PER_RANGE = 5, 30, 100, 5, 20
 
 
 class TooManyAttempts(errors.RateLimited):
@@ -28,38 +33,85 @@ def _key(*parts: str) -> bytes:
     return hashlib.sha256("\x00".join(parts).encode()).digest()
 
 
-async def reserve(session: Session, kind: str, *, account: str, ip: str, now: datetime) -> None:
-    """Count one try against all three limits; raises TooManyAttempts. Commit it whatever the try comes to."""
-    limits = (
-        (_key(kind, "pair", account, ip), PER_ACCOUNT_AND_IP),
-        (_key(kind, "account", account), PER_ACCOUNT),
-        (_key(kind, "ip", ip), PER_IP),
-    )
+async def reserve(
+    session: Session, kind: str, *, account: str, ip: str, now: datetime, device: UUID | None = None
+) -> None:
+    """Count one try against its limits; raises TooManyAttempts. Commit it whatever the try comes to.
+
+    On a device its owner trusts, only that device's own tries count: nobody else's can lock the owner out.
+    """
+    if device is not None:
+        await _reserve(session, [(_key(kind, "device", str(device)), PER_ACCOUNT_AND_IP, True)], now)
+        return
+    limits = [
+        (_key(kind, "pair", account, ip), PER_ACCOUNT_AND_IP, True),
+        (_key(kind, "account", account), PER_ACCOUNT, False),
+        (_key(kind, "ip", ip), PER_IP, False),
+    ]
+    await _reserve(session, limits, now)
+
+
+async def reserve_send(session: Session, *, account: str, org: str, ip: str, number: str, now: datetime) -> None:
+    """Count one code that is to be sent; raises TooManyAttempts. A number's range counts too: toll fraud uses many."""
+    limits = [
+        (_key("send", "account", account), SENDS_PER_ACCOUNT, False),
+        (_key("send", "ip", ip), SENDS_PER_IP, False),
+    ]
+    if org:
+        limits.append((_key("send", "org", org), SENDS_PER_ORGANISATION, False))
+    if number:
+        limits.append((_key("send", "number", number), SENDS_PER_NUMBER, False))
+        limits.append((_key("send", "range", number[:-3]), SENDS_PER_RANGE, False))
+    await _reserve(session, limits, now)
+
+
+async def _reserve(session: Session, limits: list[tuple[bytes, int, bool]], now: datetime) -> None:
     # Always in the same order of keys, so that two tries never wait for each other crosswise.
-    for key, limit in sorted(limits):
-        started, count = await _count(session, key, now)
+    for key, limit, slowed in sorted(limits):
+        started, last_at, count = await _count(session, key, now)
         if count > limit:
-            wait = int((started + WINDOW - now).total_seconds()) + 1
-            raise TooManyAttempts(retry_after=max(1, wait))
+            raise TooManyAttempts(retry_after=max(1, int((started + WINDOW - now).total_seconds()) + 1))
+        wait = delay(count) if slowed else 0
+        if wait and last_at is not None and now < last_at + timedelta(seconds=wait):
+            raise TooManyAttempts(retry_after=wait)
 
 
-async def _count(session: Session, key: bytes, now: datetime) -> tuple[datetime, int]:
+def delay(count: int) -> int:
+    """Seconds to wait before the try with this number: none for the first FREE_TRIES, then doubling."""
+    return 0 if count <= FREE_TRIES else 2 ** (count - FREE_TRIES - 1)
+
+
+async def _count(session: Session, key: bytes, now: datetime) -> tuple[datetime, datetime | None, int]:
+    """Count a try; answers when its window began, when the try before it was, and its number in the window."""
     over = ATTEMPTS.c.window_started_at <= now - WINDOW
-    statement = insert(ATTEMPTS).values(key=key, window_started_at=now, count=1)
+    # The row as it was when its lock was got (PostgreSQL 18): a subquery would see it as the statement began.
+    before = literal_column("old.last_at", DateTime(timezone=True))
+    statement = insert(ATTEMPTS).values(key=key, window_started_at=now, last_at=now, count=1)
     statement = statement.on_conflict_do_update(
         index_elements=["key"],
         set_={
             "window_started_at": case((over, now), else_=ATTEMPTS.c.window_started_at),
+            "last_at": now,
             "count": case((over, 1), else_=ATTEMPTS.c.count + 1),
         },
     )
-    row = (await session.execute(statement.returning(ATTEMPTS.c.window_started_at, ATTEMPTS.c.count))).one()
-    return row[0], int(row[1])
+    row = (await session.execute(statement.returning(ATTEMPTS.c.window_started_at, before, ATTEMPTS.c.count))).one()
+    return row[0], row[1] if row[2] > 1 else None, int(row[2])
 
 
-async def forgive(session: Session, kind: str, *, account: str, ip: str) -> None:
-    """Forget an account's tries from an address after one succeeded there."""
-    await session.execute(delete(ATTEMPTS).where(ATTEMPTS.c.key == _key(kind, "pair", account, ip)))
+async def tries(session: Session, kind: str, *, now: datetime, account: str = "", ip: str = "") -> int:
+    """How many tries were counted in the present window, for an account or for an address."""
+    key = _key(kind, "account", account) if account else _key(kind, "ip", ip)
+    found = await session.execute(
+        select(ATTEMPTS.c.count).where(ATTEMPTS.c.key == key, ATTEMPTS.c.window_started_at > now - WINDOW)
+    )
+    return int(found.scalar_one_or_none() or 0)
+
+
+async def forgive(session: Session, kind: str, *, account: str, ip: str, device: UUID | None = None) -> None:
+    """Forget an account's tries from an address, or on a trusted device, after one succeeded there."""
+    key = _key(kind, "device", str(device)) if device is not None else _key(kind, "pair", account, ip)
+    await session.execute(delete(ATTEMPTS).where(ATTEMPTS.c.key == key))
 
 
 async def forget(session: Session, *, before: datetime) -> int:

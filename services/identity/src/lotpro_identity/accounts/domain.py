@@ -34,6 +34,13 @@ class Account:
     created_at: datetime
     version: int
     access_version: int
+    #: Somebody else may know the password: it opens nothing until a new one is set.
+    reset_required_at: datetime | None = None
+
+    @property
+    def may_sign_in(self) -> bool:
+        """Whether its password opens anything."""
+        return self.email_confirmed_at is not None and self.reset_required_at is None
 
 
 class EmailInvalid(errors.Invalid):
@@ -41,6 +48,13 @@ class EmailInvalid(errors.Invalid):
 
     code = "identity.email_invalid"
     message = "This is not an e-mail address."
+
+
+class EmailTaken(errors.Conflict):
+    """Another account has the address; said only to whoever has proven to own it."""
+
+    code = "identity.email_taken"
+    message = "Another account uses this address already."
 
 
 class PhoneInvalid(errors.Invalid):

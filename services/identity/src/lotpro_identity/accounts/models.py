@@ -17,6 +17,7 @@ ACCOUNTS = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("version", BigInteger, nullable=False, server_default="1"),
     #: Grows whenever what the person may do changes; access tokens carry it.
+    Column("reset_required_at", DateTime(timezone=True)),
     Column("access_version", BigInteger, nullable=False, server_default="1"),
 )
 
@@ -26,5 +27,6 @@ ATTEMPTS = Table(
     METADATA,
     Column("key", LargeBinary, primary_key=True),
     Column("window_started_at", DateTime(timezone=True), nullable=False),
+    Column("last_at", DateTime(timezone=True), nullable=False),
     Column("count", Integer, nullable=False),
 )

@@ -40,9 +40,11 @@ async def confirm_email(session: Session, account_id: UUID, *, now: datetime) ->
     await session.execute(update(ACCOUNTS).where(ACCOUNTS.c.id == account_id).values(email_confirmed_at=now))
 
 
-async def set_password(session: Session, account_id: UUID, password_hash: str) -> None:
-    """Store another hash."""
-    await session.execute(update(ACCOUNTS).where(ACCOUNTS.c.id == account_id).values(password_hash=password_hash))
+async def change_fields(session: Session, account_id: UUID, values: dict[str, object]) -> None:
+    """Store other values, whatever they were; the version grows."""
+    await session.execute(
+        update(ACCOUNTS).where(ACCOUNTS.c.id == account_id).values(version=ACCOUNTS.c.version + 1, **values)
+    )
 
 
 async def raise_access_version(session: Session, account_id: UUID) -> int | None:

@@ -3,9 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy.exc import IntegrityError
+
 from lotpro.identity.v1 import events_pb2
 from lotpro_identity.accounts import attempts, repository
-from lotpro_identity.accounts.domain import Account, normalised_email, normalised_phone
+from lotpro_identity.accounts.domain import Account, EmailTaken, normalised_email, normalised_phone
 from lotpro_identity.challenges import service as challenges
 from lotpro_identity.challenges.domain import CodeInvalid, Purpose
 from lotpro_identity.ports import Ports
@@ -33,8 +35,27 @@ async def find_many(session: Session, account_ids: set[UUID]) -> dict[UUID, Acco
 
 
 async def set_password(session: Session, account_id: UUID, password_hash: str) -> None:
-    """Store another hash of the same password, or of a new one."""
-    await repository.set_password(session, account_id, password_hash)
+    """Store the hash of a new password; what made a new one necessary is over."""
+    await repository.change_fields(session, account_id, {"password_hash": password_hash, "reset_required_at": None})
+
+
+async def rehash(session: Session, account_id: UUID, password_hash: str) -> None:
+    """Store a newer hash of the same password."""
+    await repository.change_fields(session, account_id, {"password_hash": password_hash})
+
+
+async def require_reset(session: Session, account_id: UUID, *, now: datetime) -> None:
+    """Let the password open nothing until a new one is set."""
+    await repository.change_fields(session, account_id, {"reset_required_at": now})
+
+
+async def set_email(session: Session, account_id: UUID, email: str) -> None:
+    """Store another address; it is normalised and has been confirmed. Raises EmailTaken."""
+    try:
+        async with session.begin_nested():
+            await repository.change_fields(session, account_id, {"email": email})
+    except IntegrityError as error:
+        raise EmailTaken from error
 
 
 async def change_access(session: Session, account_id: UUID, *, now: datetime) -> None:
@@ -74,12 +95,12 @@ async def confirm_email(session: Session, caller: Caller, ports: Ports, *, email
     account = await repository.by_email(session, address)
     if account is None:
         return None
-    right, org_id = await challenges.answer_code(
+    right, challenge = await challenges.answer_code(
         session, account_id=account.id, purpose=Purpose.CONFIRM_EMAIL, code=code, codes=ports.codes, now=now
     )
     await ports.security_log.record(
-        session, caller, "identity:email:confirm", at=now, success=right, actor_id=account.id, org_id=org_id,
-        subject=("user", account.id),
+        session, caller, "identity:email:confirm", at=now, success=right, actor_id=account.id,
+        org_id=challenge.org_id if challenge else None, subject=("user", account.id),
     )
     if not right:
         return None

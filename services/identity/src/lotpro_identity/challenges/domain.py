@@ -17,13 +17,43 @@ DIGITS = 6
 TRIES = 5
 #: An invitation is no MFA code; a week is what people need to read their mail.
 INVITATION_LIFETIME = timedelta(days=7)
+#: So long can somebody whose account is being taken over still undo it.
+UNDO_LIFETIME = timedelta(hours=72)
+#: A link that lets somebody back in: long enough for mail that is slow, short enough for a mailbox left open.
+RESET_LIFETIME = timedelta(minutes=30)
+_LIFETIMES = {
+    "invitation": INVITATION_LIFETIME, "undo_email": UNDO_LIFETIME, "alert": UNDO_LIFETIME,
+    "reset_password": RESET_LIFETIME, "reset_factors": RESET_LIFETIME,
+}
 
 
 class Purpose(StrEnum):
     """What a challenge is for."""
 
     CONFIRM_EMAIL = "confirm_email"
+    CONFIRM_FACTOR = "confirm_factor"
+    SIGN_IN = "sign_in"
     INVITATION = "invitation"
+    RESET_PASSWORD = "reset_password"  # noqa: S105 - a purpose
+    RESET_FACTORS = "reset_factors"
+    CHANGE_EMAIL = "change_email"
+    UNDO_EMAIL = "undo_email"
+    ALERT = "alert"
+
+
+class Channel(StrEnum):
+    """How a challenge reaches the person."""
+
+    EMAIL = "email"
+    SMS = "sms"
+
+
+#: These are sent as a link with a token; every other purpose is six digits to type.
+TOKENS = frozenset(
+    {Purpose.INVITATION, Purpose.RESET_PASSWORD, Purpose.RESET_FACTORS, Purpose.UNDO_EMAIL, Purpose.ALERT}
+)
+#: Of these several may be open for one person; of every other purpose the newest ends the others.
+SIDE_BY_SIDE = frozenset({Purpose.INVITATION, Purpose.UNDO_EMAIL, Purpose.ALERT})
 
 
 class CodeInvalid(errors.Invalid):
@@ -42,8 +72,8 @@ class ChallengeOver(errors.Conflict):
 
 def lifetime(purpose: Purpose) -> timedelta:
     """How long a challenge is good: the policy's 10 minutes for codes."""
-    if purpose is Purpose.INVITATION:
-        return INVITATION_LIFETIME
+    if purpose in _LIFETIMES:
+        return _LIFETIMES[purpose]
     return lotpro_policy.policy().retention["mfa_codes"].duration
 
 

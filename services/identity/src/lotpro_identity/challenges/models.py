@@ -11,6 +11,11 @@ CHALLENGES = Table(
     Column("purpose", String(32), nullable=False),
     Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE")),
     Column("org_id", Uuid),
+    Column("channel", String(8), nullable=False, server_default="email"),
+    #: Where it goes when that is not the account's own address, encrypted.
+    Column("address", LargeBinary),
+    #: What an alert tells of.
+    Column("topic", String(32)),
     Column("salt", LargeBinary, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),

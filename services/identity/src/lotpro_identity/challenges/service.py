@@ -2,27 +2,52 @@
 
 import hmac
 import secrets
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, insert, select, update
 
 from lotpro.identity.v1 import events_pb2
-from lotpro_identity.challenges.domain import TRIES, ChallengeOver, CodeInvalid, Codes, Purpose, is_open, lifetime
+from lotpro_identity.challenges.domain import (
+    SIDE_BY_SIDE,
+    TOKENS,
+    TRIES,
+    ChallengeOver,
+    Channel,
+    CodeInvalid,
+    Codes,
+    Purpose,
+    challenge_of,
+    is_open,
+    lifetime,
+)
 from lotpro_identity.challenges.models import CHALLENGES
 from lotpro_kit import errors, ids, outbox
+from lotpro_kit.crypto import Keyring
 from lotpro_kit.db import Session
+
+ADDRESS = "challenges.address"
 
 
 async def open_challenge(
-    session: Session, *, purpose: Purpose, account_id: UUID | None, org_id: UUID | None, now: datetime
+    session: Session,
+    *,
+    purpose: Purpose,
+    account_id: UUID | None,
+    org_id: UUID | None,
+    now: datetime,
+    channel: Channel = Channel.EMAIL,
+    address: bytes | None = None,
+    topic: str | None = None,
 ) -> UUID:
     """Open a challenge, replace the account's older ones of the same purpose, and ask for it to be sent.
 
-    Without an organisation it takes over that of the one it replaces.
+    Without an organisation it takes over that of the one it replaces. `address`, sealed by `seal_address`, is where it
+    goes instead of the account's own.
     """
-    if account_id is not None:
+    if account_id is not None and purpose not in SIDE_BY_SIDE:
         replaced = await session.execute(
             update(CHALLENGES)
             .where(
@@ -37,13 +62,13 @@ async def open_challenge(
     await session.execute(
         insert(CHALLENGES).values(
             id=challenge_id, purpose=purpose, account_id=account_id, org_id=org_id, salt=secrets.token_bytes(16),
-            created_at=now, expires_at=now + lifetime(purpose), tries=0,
+            created_at=now, expires_at=now + lifetime(purpose), tries=0, channel=channel, address=address, topic=topic,
         )
     )
     await outbox.put(
         session,
         events_pb2.CodeRequested(
-            challenge_id=str(challenge_id), user_id=str(account_id or ""), org_id=str(org_id or "")
+            challenge_id=str(challenge_id), user_id=str(account_id or ""), org_id=str(org_id or ""), purpose=purpose
         ),
     )
     return challenge_id
@@ -51,10 +76,10 @@ async def open_challenge(
 
 async def answer_code(
     session: Session, *, account_id: UUID, purpose: Purpose, code: str, codes: Codes, now: datetime
-) -> tuple[bool, UUID | None]:
+) -> tuple[bool, Row[Any] | None]:
     """Judge a code for the account's newest challenge and use the challenge up when it is right.
 
-    Answers whether it was, and the organisation that the challenge belongs to.
+    Answers whether it was, and the challenge's row.
 
     The try is counted first; the fifth wrong one ends the challenge. The caller commits either way.
     """
@@ -67,23 +92,55 @@ async def answer_code(
     )
     row = found.one_or_none()
     if row is None or not _open(row, now) or row.tries >= TRIES:
-        return False, row.org_id if row else None
+        return False, row
     right = hmac.compare_digest(codes.code(row.id, row.salt), code)
     await session.execute(
         update(CHALLENGES)
         .where(CHALLENGES.c.id == row.id)
         .values(tries=row.tries + 1, used_at=now if right else None)
     )
-    return right, row.org_id
+    return right, row
 
 
-async def answer_token(session: Session, *, challenge_id: UUID, token: str, codes: Codes, now: datetime) -> None:
-    """Use up the challenge that a token was derived from; raises CodeInvalid."""
-    found = await session.execute(select(CHALLENGES).where(CHALLENGES.c.id == challenge_id).with_for_update())
+async def peek_token(session: Session, *, token: str, purpose: Purpose, codes: Codes, now: datetime) -> Row[Any]:
+    """The row of the challenge that a token was derived from, locked and not used up; raises CodeInvalid."""
+    challenge_id = challenge_of(token)
+    found = await session.execute(
+        select(CHALLENGES).where(CHALLENGES.c.id == challenge_id, CHALLENGES.c.purpose == purpose).with_for_update()
+    )
     row = found.one_or_none()
     if row is None or not _open(row, now) or not hmac.compare_digest(codes.token(row.id, row.salt), token):
         raise CodeInvalid
+    return row
+
+
+async def answer_token(session: Session, *, token: str, purpose: Purpose, codes: Codes, now: datetime) -> Row[Any]:
+    """Use up the challenge that a token was derived from and answer its row; raises CodeInvalid."""
+    row = await peek_token(session, token=token, purpose=purpose, codes=codes, now=now)
     await session.execute(update(CHALLENGES).where(CHALLENGES.c.id == row.id).values(used_at=now))
+    return row
+
+
+async def end_all(session: Session, account_id: UUID, *, purposes: Collection[Purpose], now: datetime) -> None:
+    """End a person's open challenges of these purposes."""
+    await session.execute(
+        update(CHALLENGES)
+        .where(
+            CHALLENGES.c.account_id == account_id, CHALLENGES.c.purpose.in_(purposes),
+            CHALLENGES.c.used_at.is_(None), CHALLENGES.c.replaced_at.is_(None),
+        )
+        .values(replaced_at=now)
+    )
+
+
+def seal_address(keyring: Keyring, address: str) -> bytes:
+    """An address as a challenge keeps it."""
+    return keyring.wrap(address.encode(), context=ADDRESS)
+
+
+def open_address(keyring: Keyring, row: Row[Any]) -> str:
+    """Where a challenge goes, or nothing when that is the account's own address."""
+    return keyring.unwrap(row.address, context=ADDRESS).decode() if row.address else ""
 
 
 async def reveal(session: Session, *, challenge_id: UUID, codes: Codes, now: datetime) -> tuple[Any, str]:
@@ -93,7 +150,7 @@ async def reveal(session: Session, *, challenge_id: UUID, codes: Codes, now: dat
         raise errors.NotFound
     if not _open(row, now):
         raise ChallengeOver
-    derive = codes.token if row.purpose == Purpose.INVITATION else codes.code
+    derive = codes.token if row.purpose in TOKENS else codes.code
     return row, derive(row.id, row.salt)
 
 

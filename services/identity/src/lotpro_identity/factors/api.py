@@ -1,110 +1,213 @@
 """The HTTP door to second factors."""
 
 import io
-from datetime import datetime
+from typing import Annotated
+from uuid import UUID
 
 import segno
-from fastapi import APIRouter, Response
-from pydantic import Field
+from fastapi import APIRouter, Depends, Request, Response
 
 from lotpro_identity.accounts import attempts
 from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.attempts import TooManyAttempts
-from lotpro_identity.accounts.schemas import Code
+from lotpro_identity.accounts.domain import PhoneInvalid
 from lotpro_identity.challenges.domain import CodeInvalid
 from lotpro_identity.db import as_authenticator
-from lotpro_identity.factors import domain, service
+from lotpro_identity.factors import codes, domain, passkeys, service
+from lotpro_identity.factors.domain import Kind
+from lotpro_identity.factors.schemas import (
+    CeremonyAnswer,
+    ConfirmCodes,
+    ConfirmTotp,
+    FactorAnswer,
+    FactorConfirmed,
+    Factors,
+    NewCodes,
+    NewPasskey,
+    NewTotp,
+    RecoveryCodes,
+    RenameFactor,
+    TotpEnrolment,
+)
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions import service as sessions
 from lotpro_identity.sessions.schemas import Transport
-from lotpro_identity.sessions.tokens import Tokens, deliver
-from lotpro_kit import api
-from lotpro_kit.api import Answer, Body
-from lotpro_kit.db import Database
+from lotpro_identity.sessions.tokens import Opened, deliver
+from lotpro_kit import api, errors
+from lotpro_kit.caller import Caller
+from lotpro_kit.db import Database, Session
+
+_ADDING = (domain.FactorExists, domain.TooManyFactors, api.StepUpRequired)
 
 
-class TotpEnrolment(Answer):
-    """What an authenticator app needs."""
-
-    secret: str = Field(description="Base32, for typing in.")
-    uri: str = Field(description="otpauth:// address, what the QR code says.")
-    qr_svg: str = Field(description="The QR code as an SVG image.")
-
-
-class ConfirmTotp(Body):
-    """The code the app shows."""
-
-    code: Code
-    transport: Transport = Transport.BODY
+async def adding(request: Request) -> Caller:
+    """Somebody who has no factor yet, or who gave one lately; raises StepUpRequired."""
+    caller = await api.enrolling(request)
+    if caller.aal != api.ENROLLING:
+        api.check_stepped_up(caller, now=api.door(request).user_tokens.now())
+    return caller
 
 
-class FactorConfirmed(Tokens):
-    """The session that begins, and codes for the day the phone is lost. They are shown this once."""
-
-    recovery_codes: list[str]
-
-
-class FactorAnswer(Answer):
-    """A second factor."""
-
-    kind: str
-    since: datetime
-
-
-class Factors(Answer):
-    """The second factors of an account."""
-
-    items: list[FactorAnswer]
-    recovery_codes_left: int
+Adding = Annotated[Caller, Depends(adding)]
 
 
 def router(database: Database, ports: Ports) -> APIRouter:
     """Routes of second factors."""
     routes = APIRouter(prefix="/api/identity/v1", tags=["factors"])
 
-    @routes.post("/factors/totp", status_code=201, responses=api.problems(domain.FactorExists))
-    async def enrol_totp(caller: api.Enrolling) -> TotpEnrolment:
-        """Begin to use an authenticator app: answers the secret and its QR code."""
+    async def may_add(session: Session, caller: Caller) -> UUID:
         account_id = api.user_id(caller)
-        async with database.begin(caller) as session:
+        await service.check_may_add(session, account_id, enrolling=caller.aal == api.ENROLLING)
+        return account_id
+
+    async def confirmed(
+        session: Session, caller: Caller, factor_id: UUID, kind: Kind
+    ) -> tuple[list[str], Opened | None]:
+        account_id = api.user_id(caller)
+        recovery_codes = await service.confirm(
+            session, caller, ports, factor_id=factor_id, account_id=account_id, kind=kind,
+            org_id=await organisations.home_of(session, account_id),
+        )
+        if caller.aal != api.ENROLLING:
+            return recovery_codes, None
+        amr = ("pwd", domain.AMR[kind])
+        return recovery_codes, await sessions.open_session(
+            session, caller, ports, account_id=account_id, amr=amr, factor=kind
+        )
+
+    @routes.post("/factors/totp", status_code=201, responses=api.problems(*_ADDING))
+    async def enrol_totp(body: NewTotp, caller: Adding) -> TotpEnrolment:
+        """Begin to use an authenticator app: answers the secret and its QR code."""
+        async with database.begin(as_authenticator(caller)) as session:
+            account_id = await may_add(session, caller)
             account, _ = await accounts.get_own(session, ports, account_id)
-            seed = await service.enrol_totp(session, ports, account_id=account_id)
+            seed = await service.enrol_totp(session, ports, account_id=account_id, name=body.name)
         uri = domain.uri(seed, account.email)
         image = io.BytesIO()
         segno.make(uri, error="m").save(image, kind="svg", scale=4, border=2)
         return TotpEnrolment(secret=seed, uri=uri, qr_svg=image.getvalue().decode())
 
     @routes.post(
-        "/factors/totp:confirm",
-        responses=api.problems(CodeInvalid, domain.FactorMissing, domain.FactorExists, TooManyAttempts),
+        "/factors/totp:confirm", responses=api.problems(CodeInvalid, domain.FactorMissing, TooManyAttempts, *_ADDING)
     )
-    async def confirm_totp(body: ConfirmTotp, caller: api.Enrolling, response: Response) -> FactorConfirmed:
+    async def confirm_totp(body: ConfirmTotp, caller: Adding, response: Response) -> FactorConfirmed:
         """Prove the app works with its first code: the session begins, recovery codes are shown once."""
-        account_id = api.user_id(caller)
         async with database.begin(as_authenticator(caller)) as session:
-            await attempts.reserve(
-                session, "factor", account=str(account_id), ip=caller.origin.ip, now=ports.clock()
+            account_id = await may_add(session, caller)
+            await _reserve(session, ports, caller, account_id)
+            factor_id = await service.confirm_totp(session, ports, account_id=account_id, code=body.code)
+            done = await confirmed(session, caller, factor_id, Kind.TOTP) if factor_id else None
+        return _answer(response, done, body.transport)
+
+    @routes.post("/factors/passkeys:begin", responses=api.problems(*_ADDING))
+    async def begin_passkey(caller: Adding) -> CeremonyAnswer:
+        """Begin to use a passkey: answers what the browser asks the authenticator."""
+        async with database.begin(as_authenticator(caller)) as session:
+            account, _ = await accounts.get_own(session, ports, await may_add(session, caller))
+            ceremony = await passkeys.begin_registration(session, ports, account=account)
+        return CeremonyAnswer(ceremony_id=ceremony.id, options=ceremony.options)
+
+    @routes.post("/factors/passkeys", responses=api.problems(domain.PasskeyInvalid, *_ADDING))
+    async def add_passkey(body: NewPasskey, caller: Adding, response: Response) -> FactorConfirmed:
+        """Add the passkey that the authenticator made."""
+        async with database.begin(as_authenticator(caller)) as session:
+            account_id = await may_add(session, caller)
+            factor_id = await passkeys.finish_registration(
+                session, ports, account_id=account_id, ceremony_id=body.ceremony_id, credential=body.credential,
+                name=body.name,
             )
-            org_id = await organisations.home_of(session, account_id)
-            codes = await service.confirm_totp(
-                session, caller, ports, account_id=account_id, org_id=org_id, code=body.code
+            done = await confirmed(session, caller, factor_id, Kind.PASSKEY)
+        return _answer(response, done, body.transport)
+
+    @routes.post(
+        "/factors/codes",
+        status_code=202,
+        responses=api.problems(PhoneInvalid, domain.ChannelNotAllowed, TooManyAttempts, *_ADDING),
+    )
+    async def enrol_codes(body: NewCodes, caller: Adding) -> Response:
+        """Begin to get codes by SMS or e-mail: the first one is sent now."""
+        async with database.begin(as_authenticator(caller)) as session:
+            account, _ = await accounts.get_own(session, ports, await may_add(session, caller))
+            org_id = await organisations.home_of(session, account.id)
+            await codes.begin(
+                session, caller, ports, account=account, org_id=org_id, kind=Kind(body.channel), phone=body.phone
             )
-            opened = await sessions.open_session(
-                session, caller, ports, account_id=account_id, amr=("pwd", "otp"), factor="totp"
-            ) if codes else None
-        if codes is None or opened is None:
-            raise CodeInvalid
-        tokens = deliver(response, opened, body.transport)
-        return FactorConfirmed(**tokens.model_dump(), recovery_codes=codes)
+        return Response(status_code=202)
+
+    @routes.post("/factors/codes:confirm", responses=api.problems(CodeInvalid, TooManyAttempts, *_ADDING))
+    async def confirm_codes(body: ConfirmCodes, caller: Adding, response: Response) -> FactorConfirmed:
+        """Prove that codes arrive with the first one."""
+        kind = Kind(body.channel)
+        async with database.begin(as_authenticator(caller)) as session:
+            account_id = await may_add(session, caller)
+            await _reserve(session, ports, caller, account_id)
+            factor_id = await codes.finish(session, caller, ports, account_id=account_id, kind=kind, code=body.code)
+            done = await confirmed(session, caller, factor_id, kind) if factor_id else None
+        return _answer(response, done, body.transport)
 
     @routes.get("/factors")
     async def list_factors(caller: api.Signed) -> Factors:
         """One's own second factors."""
         account_id = api.user_id(caller)
         async with database.begin(caller) as session:
-            since = await service.confirmed_at(session, account_id)
+            rows = await service.confirmed(session, account_id)
             left = await service.recovery_codes_left(session, account_id)
-        return Factors(items=[FactorAnswer(kind="totp", since=since)] if since else [], recovery_codes_left=left)
+        items = [
+            FactorAnswer(
+                id=row.id, kind=row.kind, name=row.name, since=row.confirmed_at, last_used_at=row.last_used_at
+            )
+            for row in rows
+        ]
+        return Factors(items=items, recovery_codes_left=left)
+
+    @routes.patch(
+        "/factors/{factor_id}", status_code=204, responses=api.problems(errors.NotFound, api.StepUpRequired)
+    )
+    async def rename_factor(factor_id: str, body: RenameFactor, caller: api.SteppedUp) -> Response:
+        """Call a factor something else."""
+        async with database.begin(as_authenticator(caller)) as session:
+            await service.rename(
+                session, caller, ports, account_id=api.user_id(caller), factor_id=api.path_id(factor_id),
+                name=body.name,
+            )
+        return Response(status_code=204)
+
+    @routes.delete(
+        "/factors/{factor_id}",
+        status_code=204,
+        responses=api.problems(errors.NotFound, domain.LastFactor, api.StepUpRequired),
+    )
+    async def remove_factor(factor_id: str, caller: api.SteppedUp) -> Response:
+        """Remove a factor; the last strong one stays."""
+        async with database.begin(as_authenticator(caller)) as session:
+            await service.remove(
+                session, caller, ports, account_id=api.user_id(caller), factor_id=api.path_id(factor_id)
+            )
+        return Response(status_code=204)
+
+    @routes.post("/factors/recovery-codes", responses=api.problems(api.StepUpRequired))
+    async def renew_recovery_codes(caller: api.SteppedUp) -> RecoveryCodes:
+        """New recovery codes, shown this once; the old ones end."""
+        async with database.begin(as_authenticator(caller)) as session:
+            fresh = await service.renew_recovery_codes(session, caller, ports, account_id=api.user_id(caller))
+        return RecoveryCodes(recovery_codes=fresh)
 
     return routes
+
+
+async def _reserve(session: Session, ports: Ports, caller: Caller, account_id: UUID) -> None:
+    await attempts.reserve(session, "factor", account=str(account_id), ip=caller.origin.ip, now=ports.clock())
+
+
+def _answer(
+    response: Response, done: tuple[list[str], Opened | None] | None, transport: Transport
+) -> FactorConfirmed:
+    """What a confirmed factor brings; raises CodeInvalid where none was confirmed."""
+    if done is None:
+        raise CodeInvalid
+    recovery_codes, opened = done
+    if opened is None:
+        return FactorConfirmed(status="added", recovery_codes=recovery_codes)
+    tokens = deliver(response, opened, transport)
+    return FactorConfirmed(**tokens.model_dump(exclude={"device_token"}), recovery_codes=recovery_codes)

@@ -1,9 +1,10 @@
-"""TOTP with replay protection (RFC 6238; NIST SP 800-63B-4, 3.1.4) and recovery codes; pure."""
+"""Kinds of second factor, TOTP with replay protection (RFC 6238; NIST SP 800-63B-4, 3.1.4), recovery codes; pure."""
 
 import hashlib
 import hmac
 import secrets
 from datetime import datetime
+from enum import StrEnum
 
 import pyotp
 
@@ -18,11 +19,59 @@ RECOVERY_CODES = 10
 ISSUER = "lotPro"
 
 
+#: More than anybody has; it keeps a stolen session from filling the table.
+MOST_FACTORS = 10
+
+
+class Kind(StrEnum):
+    """What one proves oneself with besides the password."""
+
+    TOTP = "totp"
+    PASSKEY = "passkey"
+    SMS = "sms"
+    EMAIL = "email"
+
+
+#: These resist who has the phone number or the mailbox: one of them must stay once there is one, and only they step up.
+STRONG = frozenset({Kind.TOTP, Kind.PASSKEY})
+#: Authentication method references (RFC 8176) of each kind.
+AMR = {Kind.TOTP: "otp", Kind.PASSKEY: "pop", Kind.SMS: "sms", Kind.EMAIL: "email"}
+RECOVERY_AMR = "rc"
+
+
+class LastFactor(errors.Conflict):
+    """Multi-factor authentication is mandatory: the last strong factor stays."""
+
+    code = "identity.last_factor"
+    message = "This is your last strong factor. Add another one before you remove it."
+
+
+class TooManyFactors(errors.Conflict):
+    """The account has as many factors as it may have."""
+
+    code = "identity.too_many_factors"
+    message = "This account has as many factors as it may have. Remove one first."
+
+
+class PasskeyInvalid(errors.Invalid):
+    """The authenticator's answer does not fit what was asked."""
+
+    code = "identity.passkey_invalid"
+    message = "This passkey could not be checked. Start again."
+
+
+class ChannelNotAllowed(errors.Forbidden):
+    """The organisation does not allow this kind of factor, or no code may be sent to this country."""
+
+    code = "identity.channel_not_allowed"
+    message = "Codes cannot be sent this way. Use an authenticator app or a passkey."
+
+
 class FactorExists(errors.Conflict):
     """There is a confirmed factor already; changing it needs a session that used it."""
 
     code = "identity.factor_exists"
-    message = "This account has an authenticator app already. Sign in with it."
+    message = "This account has a second factor already. Sign in with it."
 
 
 class FactorMissing(errors.Conflict):

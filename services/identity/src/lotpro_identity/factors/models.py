@@ -1,16 +1,28 @@
-"""Tables of second factors."""
+"""Tables of second factors, recovery codes, and passkey ceremonies under way."""
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, LargeBinary, Table, Uuid, func
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, ForeignKey, LargeBinary, String, Table, Uuid, func
 
 from lotpro_identity.db import METADATA
 
-TOTP_FACTORS = Table(
-    "totp_factors",
+#: One row a factor; which columns it fills depends on its kind.
+FACTORS = Table(
+    "factors",
     METADATA,
-    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
-    Column("seed", LargeBinary, nullable=False),
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("name", String(64), nullable=False),
+    #: TOTP's seed or the phone number, encrypted under the person's key.
+    Column("secret", LargeBinary),
+    #: TOTP: the last time step that was accepted.
     Column("last_step", BigInteger, nullable=False, server_default="0"),
+    #: Passkeys (WebAuthn level 3): id, COSE public key, signature counter, whether it is copied to other devices.
+    Column("credential_id", LargeBinary, unique=True),
+    Column("public_key", LargeBinary),
+    Column("sign_count", BigInteger, nullable=False, server_default="0"),
+    Column("backed_up", Boolean, nullable=False, server_default="false"),
     Column("confirmed_at", DateTime(timezone=True)),
+    Column("last_used_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
@@ -20,4 +32,15 @@ RECOVERY_CODES = Table(
     Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
     Column("digest", LargeBinary, primary_key=True),
     Column("used_at", DateTime(timezone=True)),
+)
+
+#: A WebAuthn ceremony's challenge: answered once, within minutes. Without an account it is a sign-in by passkey alone.
+CEREMONIES = Table(
+    "ceremonies",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE")),
+    Column("kind", String(16), nullable=False),
+    Column("challenge", LargeBinary, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
 )

@@ -1,107 +1,203 @@
-"""Use cases of second factors."""
+"""Use cases of second factors: list, rename, remove, authenticator apps, recovery codes."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Row, delete, func, insert, select, update
 
 from lotpro.identity.v1 import events_pb2
+from lotpro_identity.alerts import service as alerts
+from lotpro_identity.alerts.domain import Topic
 from lotpro_identity.factors import domain
-from lotpro_identity.factors.models import RECOVERY_CODES, TOTP_FACTORS
+from lotpro_identity.factors.domain import STRONG, Kind
+from lotpro_identity.factors.models import FACTORS, RECOVERY_CODES
 from lotpro_identity.ports import Ports
-from lotpro_kit import outbox
+from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Session
 
-SEED = "totp_factors.seed"
+SECRET = "factors.secret"  # noqa: S105 - a column's name
 
 
-async def is_enrolled(session: Session, account_id: UUID) -> bool:
-    """Whether the account has a confirmed second factor."""
-    return await confirmed_at(session, account_id) is not None
+async def confirmed(session: Session, account_id: UUID) -> Sequence[Row[Any]]:
+    """A person's confirmed factors, oldest first."""
+    found = await session.execute(
+        select(FACTORS)
+        .where(FACTORS.c.account_id == account_id, FACTORS.c.confirmed_at.is_not(None))
+        .order_by(FACTORS.c.id)
+    )
+    return found.all()
 
 
-async def confirmed_at(session: Session, account_id: UUID) -> datetime | None:
-    """Since when the account has its second factor."""
-    found = await session.execute(select(TOTP_FACTORS.c.confirmed_at).where(TOTP_FACTORS.c.account_id == account_id))
-    moment: datetime | None = found.scalar_one_or_none()
-    return moment
+async def kinds_of(session: Session, account_id: UUID) -> list[str]:
+    """The kinds of factor a person can use, best first; `recovery_code` when there are any left. Empty: none yet."""
+    held = {row.kind for row in await confirmed(session, account_id)}
+    kinds: list[str] = [kind for kind in (Kind.PASSKEY, Kind.TOTP, Kind.SMS, Kind.EMAIL) if kind in held]
+    return [*kinds, "recovery_code"] if kinds else []
 
 
-async def enrol_totp(session: Session, ports: Ports, *, account_id: UUID) -> str:
-    """A new seed that waits for its first code; raises FactorExists when there is a confirmed one."""
-    if await is_enrolled(session, account_id):
+async def check_may_add(session: Session, account_id: UUID, *, enrolling: bool) -> None:
+    """Refuse a token that only enrols the first factor once there is one, and more factors than anybody has.
+
+    Raises FactorExists and TooManyFactors.
+    """
+    count = len(await confirmed(session, account_id))
+    if enrolling and count:
         raise domain.FactorExists
+    if count >= domain.MOST_FACTORS:
+        raise domain.TooManyFactors
+
+
+async def enrol_totp(session: Session, ports: Ports, *, account_id: UUID, name: str) -> str:
+    """A new seed that waits for its first code; an older one that never got it is forgotten."""
+    await session.execute(
+        delete(FACTORS).where(
+            FACTORS.c.account_id == account_id, FACTORS.c.kind == Kind.TOTP, FACTORS.c.confirmed_at.is_(None)
+        )
+    )
     seed = domain.new_seed()
     key = await ports.keyring.for_subject(session, account_id)
-    sealed = key.encrypt(seed, context=SEED)
-    statement = upsert(TOTP_FACTORS).values(account_id=account_id, seed=sealed, last_step=0)
     await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["account_id"], set_={"seed": sealed, "last_step": 0},
-            where=TOTP_FACTORS.c.confirmed_at.is_(None),
+        insert(FACTORS).values(
+            id=ids.new(), account_id=account_id, kind=Kind.TOTP, name=name,
+            secret=key.encrypt(seed, context=SECRET), created_at=ports.clock(),
         )
     )
     return seed
 
 
-async def confirm_totp(
-    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, org_id: UUID | None, code: str
-) -> list[str] | None:
-    """Confirm the enrolment with its first code; answers the recovery codes, or None when the code is wrong.
-
-    Raises FactorMissing and FactorExists. Commit in both cases.
-    """
-    if await is_enrolled(session, account_id):
-        raise domain.FactorExists
-    if not await _use(session, ports, account_id=account_id, code=code, confirmed=False):
-        return None
-    now = ports.clock()
-    await session.execute(update(TOTP_FACTORS).where(TOTP_FACTORS.c.account_id == account_id).values(confirmed_at=now))
-    codes = domain.new_recovery_codes()
-    await session.execute(delete(RECOVERY_CODES).where(RECOVERY_CODES.c.account_id == account_id))
-    await session.execute(
-        insert(RECOVERY_CODES), [{"account_id": account_id, "digest": domain.recovery_digest(code)} for code in codes]
-    )
-    await outbox.put(session, events_pb2.FactorEnrolled(user_id=str(account_id), factor="totp"))
-    await ports.security_log.record(
-        session, caller, "identity:factor:enrol", at=now, actor_id=account_id, org_id=org_id,
-        subject=("user", account_id), factor="totp",
-    )
-    return codes
+async def confirm_totp(session: Session, ports: Ports, *, account_id: UUID, code: str) -> UUID | None:
+    """The new authenticator app, when its first code is right, else None; raises FactorMissing. Commit either way."""
+    waiting = await _totp(session, account_id, confirmed=False)
+    if not waiting:
+        raise domain.FactorMissing
+    return await _matching(session, ports, waiting, account_id=account_id, code=code)
 
 
 async def use_totp(session: Session, ports: Ports, *, account_id: UUID, code: str) -> bool:
     """Whether a code is right and new; a right one is used up."""
-    return await _use(session, ports, account_id=account_id, code=code, confirmed=True)
+    apps = await _totp(session, account_id, confirmed=True)
+    used = await _matching(session, ports, apps, account_id=account_id, code=code)
+    if used is not None:
+        await touch(session, used, now=ports.clock())
+    return used is not None
 
 
-async def _use(session: Session, ports: Ports, *, account_id: UUID, code: str, confirmed: bool) -> bool:
-    state = TOTP_FACTORS.c.confirmed_at
+async def _totp(session: Session, account_id: UUID, *, confirmed: bool) -> Sequence[Row[Any]]:
+    state = FACTORS.c.confirmed_at
     found = await session.execute(
-        select(TOTP_FACTORS.c.seed, TOTP_FACTORS.c.last_step)
-        .where(TOTP_FACTORS.c.account_id == account_id, state.is_not(None) if confirmed else state.is_(None))
+        select(FACTORS)
+        .where(
+            FACTORS.c.account_id == account_id, FACTORS.c.kind == Kind.TOTP,
+            state.is_not(None) if confirmed else state.is_(None),
+        )
+        .order_by(FACTORS.c.id)
         .with_for_update()
     )
-    row = found.one_or_none()
-    if row is None:
-        if confirmed:
-            return False
-        raise domain.FactorMissing
+    return found.all()
+
+
+async def _matching(
+    session: Session, ports: Ports, apps: Sequence[Row[Any]], *, account_id: UUID, code: str
+) -> UUID | None:
+    if not apps:
+        return None
     key = await ports.keyring.existing(session, account_id)
-    seed = key.decrypt(row.seed, context=SEED)
-    step = domain.matching_step(seed, code, now=ports.clock(), last_step=row.last_step)
-    if step is None:
-        return False
-    await session.execute(
-        update(TOTP_FACTORS).where(TOTP_FACTORS.c.account_id == account_id).values(last_step=step)
+    for app in apps:
+        seed = key.decrypt(app.secret, context=SECRET)
+        step = domain.matching_step(seed, code, now=ports.clock(), last_step=app.last_step)
+        if step is not None:
+            await session.execute(update(FACTORS).where(FACTORS.c.id == app.id).values(last_step=step))
+            factor_id: UUID = app.id
+            return factor_id
+    return None
+
+
+async def confirm(
+    session: Session,
+    caller: Caller,
+    ports: Ports,
+    *,
+    factor_id: UUID,
+    account_id: UUID,
+    kind: Kind,
+    org_id: UUID | None,
+) -> list[str]:
+    """A factor is proven: it counts from now on. Answers recovery codes when it is the first, else nothing."""
+    now = ports.clock()
+    first = not await confirmed(session, account_id)
+    await session.execute(update(FACTORS).where(FACTORS.c.id == factor_id).values(confirmed_at=now, last_used_at=now))
+    await outbox.put(session, events_pb2.FactorEnrolled(user_id=str(account_id), factor=kind))
+    await ports.security_log.record(
+        session, caller, "identity:factor:enrol", at=now, actor_id=account_id, org_id=org_id,
+        subject=("factor", factor_id), factor=kind,
     )
-    return True
+    if first:
+        return await _new_recovery_codes(session, account_id)
+    await alerts.tell(session, ports, Topic.FACTOR_ADDED, account_id=account_id, org_id=org_id)
+    return []
+
+
+async def rename(
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, factor_id: UUID, name: str
+) -> None:
+    """Call a factor something else; raises NotFound."""
+    await _own(session, account_id, factor_id)
+    await session.execute(update(FACTORS).where(FACTORS.c.id == factor_id).values(name=name))
+    await ports.security_log.record(
+        session, caller, "identity:factor:rename", at=ports.clock(), subject=("factor", factor_id), changed=("name",)
+    )
+
+
+async def remove(session: Session, caller: Caller, ports: Ports, *, account_id: UUID, factor_id: UUID) -> None:
+    """Remove a factor; raises NotFound, and LastFactor for the last strong one and for the last of all.
+
+    The rows are locked, so that two removals at once cannot take the last two.
+    """
+    found = await session.execute(
+        select(FACTORS.c.id, FACTORS.c.kind)
+        .where(FACTORS.c.account_id == account_id, FACTORS.c.confirmed_at.is_not(None))
+        .order_by(FACTORS.c.id)
+        .with_for_update()
+    )
+    held = {row.id: row.kind for row in found}
+    if factor_id not in held:
+        raise errors.NotFound
+    kind = held.pop(factor_id)
+    if not held or (kind in STRONG and not STRONG & set(held.values())):
+        raise domain.LastFactor
+    await session.execute(delete(FACTORS).where(FACTORS.c.id == factor_id))
+    await alerts.tell(session, ports, Topic.FACTOR_REMOVED, account_id=account_id, org_id=caller.org_id)
+    await ports.security_log.record(
+        session, caller, "identity:factor:remove", at=ports.clock(), subject=("factor", factor_id), factor=kind
+    )
+
+
+async def remove_all(session: Session, account_id: UUID) -> None:
+    """Remove every factor and recovery code of a person, who has to enrol again before anything else."""
+    await session.execute(delete(FACTORS).where(FACTORS.c.account_id == account_id))
+    await session.execute(delete(RECOVERY_CODES).where(RECOVERY_CODES.c.account_id == account_id))
+
+
+async def touch(session: Session, factor_id: UUID, *, now: datetime) -> None:
+    """A factor was used."""
+    await session.execute(update(FACTORS).where(FACTORS.c.id == factor_id).values(last_used_at=now))
+
+
+async def renew_recovery_codes(session: Session, caller: Caller, ports: Ports, *, account_id: UUID) -> list[str]:
+    """New recovery codes, shown once; the old ones end."""
+    codes = await _new_recovery_codes(session, account_id)
+    await alerts.tell(session, ports, Topic.RECOVERY_CODES_RENEWED, account_id=account_id, org_id=caller.org_id)
+    await ports.security_log.record(
+        session, caller, "identity:factor:renew_recovery_codes", at=ports.clock(), subject=("user", account_id)
+    )
+    return codes
 
 
 async def use_recovery_code(session: Session, ports: Ports, *, account_id: UUID, code: str) -> bool:
-    """Whether a recovery code is right and unused; a right one is used up."""
+    """Whether a recovery code is right and unused; a right one is used up and its owner is told."""
     used = await session.execute(
         update(RECOVERY_CODES)
         .where(
@@ -111,14 +207,36 @@ async def use_recovery_code(session: Session, ports: Ports, *, account_id: UUID,
         .values(used_at=ports.clock())
         .returning(RECOVERY_CODES.c.digest)
     )
-    return used.one_or_none() is not None
+    right = used.one_or_none() is not None
+    if right:
+        await alerts.tell(session, ports, Topic.RECOVERY_CODE_USED, account_id=account_id)
+    return right
 
 
 async def recovery_codes_left(session: Session, account_id: UUID) -> int:
     """How many recovery codes are unused."""
     found = await session.execute(
-        select(RECOVERY_CODES.c.digest).where(
-            RECOVERY_CODES.c.account_id == account_id, RECOVERY_CODES.c.used_at.is_(None)
+        select(func.count()).where(RECOVERY_CODES.c.account_id == account_id, RECOVERY_CODES.c.used_at.is_(None))
+    )
+    return int(found.scalar_one())
+
+
+async def _new_recovery_codes(session: Session, account_id: UUID) -> list[str]:
+    codes = domain.new_recovery_codes()
+    await session.execute(delete(RECOVERY_CODES).where(RECOVERY_CODES.c.account_id == account_id))
+    await session.execute(
+        insert(RECOVERY_CODES), [{"account_id": account_id, "digest": domain.recovery_digest(code)} for code in codes]
+    )
+    return codes
+
+
+async def _own(session: Session, account_id: UUID, factor_id: UUID) -> Row[Any]:
+    found = await session.execute(
+        select(FACTORS).where(
+            FACTORS.c.id == factor_id, FACTORS.c.account_id == account_id, FACTORS.c.confirmed_at.is_not(None)
         )
     )
-    return len(found.all())
+    row = found.one_or_none()
+    if row is None:
+        raise errors.NotFound
+    return row

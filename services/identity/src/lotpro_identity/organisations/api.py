@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Response
 from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.attempts import TooManyAttempts, reserve
 from lotpro_identity.accounts.domain import EmailInvalid, PasswordTooWeak, check_password
-from lotpro_identity.accounts.passwords import Busy
 from lotpro_identity.accounts.schemas import NewStore
 from lotpro_identity.challenges.domain import CodeInvalid, challenge_of
 from lotpro_identity.db import as_authenticator
@@ -23,6 +22,7 @@ from lotpro_identity.organisations.schemas import (
     OrganisationAnswer,
     StoreAnswer,
 )
+from lotpro_identity.passwords.hashing import Busy
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions.schemas import Enrolment
 from lotpro_identity.sessions.tokens import enrolment_token
@@ -111,7 +111,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
             check_password(password, known=(body.name, invitation.email))
             hashed = await ports.passwords.hash(password)
         async with database.begin(as_authenticator(caller)) as session:
-            invitation = await service.invitation_for(session, ports, challenge_id=challenge_id, token=body.token)
+            invitation = await service.invitation_for(session, ports, token=body.token)
             account = known or await accounts.add_account(
                 session, ports, name=body.name, email=invitation.email, password_hash=hashed, phone=None,
                 confirmed_at=ports.clock(),

@@ -84,7 +84,8 @@ class IdentityRpc(identity_pb2_grpc.IdentityServiceServicer):
         expires = Timestamp()
         expires.FromDatetime(challenge.expires_at)
         answer = identity_pb2.RevealCodeResponse(
-            code=code, purpose=challenge.purpose, channel="email", expire_time=expires, locale="en-US",
+            code=code, purpose=challenge.purpose, channel=challenge.channel, topic=challenge.topic or "",
+            expire_time=expires, locale="en-US",
             user_id=str(challenge.account_id or ""), org_id=str(challenge.org_id or ""),
         )
         if challenge.purpose == Purpose.INVITATION:
@@ -106,4 +107,5 @@ class IdentityRpc(identity_pb2_grpc.IdentityServiceServicer):
             account = await accounts.find(session, challenge.account_id)
         if account is None:
             raise errors.NotFound
-        answer.address, answer.locale = account.email, account.locale
+        answer.address = challenges.open_address(self._ports.keyring, challenge) or account.email
+        answer.locale = account.locale

@@ -5,29 +5,32 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from lotpro_identity.accounts import attempts
-from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.attempts import TooManyAttempts
-from lotpro_identity.accounts.domain import Account, EmailInvalid, normalised_email
-from lotpro_identity.accounts.passwords import Busy
+from lotpro_identity.accounts.domain import EmailInvalid
 from lotpro_identity.db import as_authenticator
-from lotpro_identity.factors import service as factors
+from lotpro_identity.factors import passkeys
+from lotpro_identity.factors.domain import Kind
+from lotpro_identity.factors.schemas import CeremonyAnswer
+from lotpro_identity.passwords.hashing import Busy
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions import service
 from lotpro_identity.sessions.domain import CredentialsInvalid, SessionOver
 from lotpro_identity.sessions.schemas import (
+    BeginPasskey,
     CurrentSession,
     Ended,
     Refresh,
+    SendCode,
     SessionAnswer,
     Sessions,
     SignedIn,
     SignIn,
     StepUp,
 )
+from lotpro_identity.sessions.sign_in import SigningIn
 from lotpro_identity.sessions.tokens import (
+    DEVICE_COOKIE,
     REFRESH_COOKIE,
-    Opened,
     SteppedUp,
     Tokens,
     account_of_ticket,
@@ -49,28 +52,54 @@ def router(database: Database, ports: Ports) -> APIRouter:
     @routes.post(
         "/sessions", responses=api.problems(CredentialsInvalid, EmailInvalid, TooManyAttempts, Busy)
     )
-    async def sign_in(body: SignIn, caller: api.Anyone, response: Response) -> SignedIn:
-        """Sign in with password and second factor, in one step or two."""
-        if body.ticket is not None:
-            account_id = account_of_ticket(ports, body.ticket)
-            if account_id is None:
-                raise CredentialsInvalid
-        else:
-            account = await _by_password(database, ports, caller, body)
-            account_id = account.id
-            async with database.begin(as_authenticator(caller)) as session:
-                enrolled = await factors.is_enrolled(session, account_id)
-            if not enrolled:
+    async def sign_in(body: SignIn, request: Request, caller: api.Anyone, response: Response) -> SignedIn:
+        """Sign in with password and second factor, in one step or two, or with a passkey alone."""
+        steps = SigningIn(database, ports, caller)
+        if body.email is not None and body.password is not None:
+            known = await steps.by_password(
+                email=body.email, password=body.password.get_secret_value(),
+                device_token=body.device_token or request.cookies.get(DEVICE_COOKIE),
+            )
+            account_id = known.account.id
+            kinds = await steps.kinds_of(account_id)
+            if not kinds:
                 return SignedIn(
                     status="enrolment_required", token_type="Bearer",  # noqa: S106 - the scheme
-                    **enrolment_token(ports, account),
+                    **enrolment_token(ports, known.account),
                 )
-        if body.totp is None and body.recovery_code is None:
-            return SignedIn(
-                status="factor_required", ticket=ticket(ports, account_id), factors=["totp", "recovery_code"]
-            )
-        opened = await _by_factor(database, ports, caller, account_id, body)
+            if not body.factor:
+                opened = await steps.by_device(known)
+                if opened is None:
+                    return SignedIn(status="factor_required", ticket=ticket(ports, account_id), factors=kinds)
+                return SignedIn(**deliver(response, opened, body.transport).model_dump())
+        elif body.ticket is not None:
+            account_id = _whose(ports, body.ticket)
+        elif body.passkey is not None:
+            opened = await steps.by_passkey(body.passkey, trust=body.trust_device)
+            return SignedIn(**deliver(response, opened, body.transport).model_dump())
+        opened = await steps.by_factor(account_id, body, trust=body.trust_device)
         return SignedIn(**deliver(response, opened, body.transport).model_dump())
+
+    @routes.post("/sessions:begin-passkey", responses=api.problems(CredentialsInvalid))
+    async def begin_passkey_proof(body: BeginPasskey, caller: api.Anyone) -> CeremonyAnswer:
+        """Begin to prove a passkey: alone, or as the second step of a sign-in."""
+        account_id = _whose(ports, body.ticket) if body.ticket is not None else None
+        async with database.begin(as_authenticator(caller)) as session:
+            ceremony = await passkeys.begin_proof(session, ports, account_id=account_id)
+        return CeremonyAnswer(ceremony_id=ceremony.id, options=ceremony.options)
+
+    @routes.post("/sessions:begin-step-up")
+    async def begin_step_up(caller: api.Signed) -> CeremonyAnswer:
+        """Begin to give a passkey again."""
+        async with database.begin(as_authenticator(caller)) as session:
+            ceremony = await passkeys.begin_proof(session, ports, account_id=api.user_id(caller))
+        return CeremonyAnswer(ceremony_id=ceremony.id, options=ceremony.options)
+
+    @routes.post("/sessions:send-code", status_code=202, responses=api.problems(CredentialsInvalid, TooManyAttempts))
+    async def send_sign_in_code(body: SendCode, caller: api.Anyone) -> Response:
+        """Send the code for the second step by SMS or e-mail, to somebody who set that up."""
+        await SigningIn(database, ports, caller).send_code(_whose(ports, body.ticket), Kind(body.channel))
+        return Response(status_code=202)
 
     @routes.post("/sessions:refresh", responses=api.problems(SessionOver))
     async def refresh_session(body: Refresh, request: Request, caller: api.Anyone, response: Response) -> Tokens:
@@ -89,19 +118,9 @@ def router(database: Database, ports: Ports) -> APIRouter:
     )
     async def step_up(body: StepUp, caller: api.Signed, response: Response) -> SteppedUp:
         """Give the second factor again, which sensitive acts want; the session's access token is renewed."""
-        account_id = api.user_id(caller)
-        who, ip = str(account_id), caller.origin.ip
-        async with database.begin(as_authenticator(caller)) as session:
-            await attempts.reserve(session, "factor", account=who, ip=ip, now=ports.clock())
-        token = None
-        async with database.begin(as_authenticator(caller)) as session:
-            if await factors.use_totp(session, ports, account_id=account_id, code=body.totp):
-                await attempts.forgive(session, "factor", account=who, ip=ip)
-                token = await service.step_up(session, caller, ports, amr="otp", factor="totp")
-            else:
-                await service.record_failure(session, caller, ports, account_id=account_id, factor="totp")
-        if token is None:
-            raise CredentialsInvalid
+        token = await SigningIn(database, ports, caller).step_up(
+            api.user_id(caller), totp=body.totp, passkey=body.passkey
+        )
         return deliver_access(response, token, body.transport)
 
     @routes.get("/sessions/current")
@@ -162,49 +181,9 @@ def router(database: Database, ports: Ports) -> APIRouter:
     return routes
 
 
-async def _by_password(database: Database, ports: Ports, caller: Caller, body: SignIn) -> Account:
-    """The account whose password is right; the try is counted before it is judged. Raises CredentialsInvalid."""
-    email = normalised_email(body.email or "")
-    async with database.begin(as_authenticator(caller)) as session:
-        await attempts.reserve(session, "password", account=email, ip=caller.origin.ip, now=ports.clock())
-        account = await accounts.find_by_email(session, email)
-    password = body.password.get_secret_value() if body.password else ""
-    right = await ports.passwords.verify(password, account.password_hash if account else None)
-    if account is None or not right or account.email_confirmed_at is None:
-        async with database.begin(as_authenticator(caller)) as session:
-            await service.record_failure(
-                session, caller, ports, account_id=account.id if account else None, factor="password"
-            )
+def _whose(ports: Ports, given: str) -> UUID:
+    """Whose ticket it is; raises CredentialsInvalid."""
+    account_id = account_of_ticket(ports, given)
+    if account_id is None:
         raise CredentialsInvalid
-    async with database.begin(as_authenticator(caller)) as session:
-        await attempts.forgive(session, "password", account=email, ip=caller.origin.ip)
-        if ports.passwords.is_outdated(account.password_hash):
-            await accounts.set_password(session, account.id, await ports.passwords.hash(password))
-    return account
-
-
-async def _by_factor(database: Database, ports: Ports, caller: Caller, account_id: UUID, body: SignIn) -> Opened:
-    """A session for the right second factor; the try is counted before it is judged. Raises CredentialsInvalid."""
-    factor = "totp" if body.totp is not None else "recovery_code"
-    who, ip = str(account_id), caller.origin.ip
-    async with database.begin(as_authenticator(caller)) as session:
-        await attempts.reserve(session, "factor", account=who, ip=ip, now=ports.clock())
-    opened = None
-    async with database.begin(as_authenticator(caller)) as session:
-        if body.totp is not None:
-            right = await factors.use_totp(session, ports, account_id=account_id, code=body.totp)
-        else:
-            right = await factors.use_recovery_code(
-                session, ports, account_id=account_id, code=body.recovery_code or ""
-            )
-        if right:
-            await attempts.forgive(session, "factor", account=who, ip=ip)
-            amr = ("pwd", "otp") if factor == "totp" else ("pwd", "rc")
-            opened = await service.open_session(
-                session, caller, ports, account_id=account_id, amr=amr, factor=factor
-            )
-        else:
-            await service.record_failure(session, caller, ports, account_id=account_id, factor=factor)
-    if opened is None:
-        raise CredentialsInvalid
-    return opened
+    return account_id

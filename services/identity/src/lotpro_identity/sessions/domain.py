@@ -1,6 +1,7 @@
 """When a refresh token may be used; pure."""
 
 import hashlib
+import ipaddress
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -37,6 +38,16 @@ def judge(*, used_at: datetime | None, now: datetime) -> Use:
     if used_at is None:
         return Use.FIRST
     return Use.PARALLEL if now - used_at <= GRACE else Use.REUSE
+
+
+def network_of(ip: str) -> str:
+    """The network an address belongs to: /24 of IPv4, /48 of IPv6; what is no address is its own."""
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return ip
+    prefix = 24 if address.version == 4 else 48
+    return str(ipaddress.ip_network(f"{address}/{prefix}", strict=False))
 
 
 def digest(token: str) -> bytes:

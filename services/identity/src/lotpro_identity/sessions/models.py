@@ -15,6 +15,9 @@ SESSIONS = Table(
     Column("amr", String(64), nullable=False),
     Column("user_agent", LargeBinary),
     Column("ip", LargeBinary),
+    #: Keyed digests of the browser and the network with the person: whether they were seen before, and no more.
+    Column("agent_index", LargeBinary),
+    Column("network_index", LargeBinary),
     Column("created_at", DateTime(timezone=True), nullable=False),
     #: When a second factor was last given.
     Column("authenticated_at", DateTime(timezone=True), nullable=False),

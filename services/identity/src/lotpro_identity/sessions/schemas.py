@@ -2,12 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field, model_validator
 
 from lotpro_identity.accounts.schemas import Code, Email, Password
+from lotpro_identity.challenges.domain import Channel
 from lotpro_kit.api import Answer, Body
 
 
@@ -27,23 +28,74 @@ class Enrolment(Answer):
     expires_in: int = Field(description="Seconds.")
 
 
+#: The answer of step one that step two shows.
+Ticket = Annotated[str, Field(max_length=2048)]
+
+
+class PasskeyProof(Body):
+    """The authenticator's answer to a ceremony (`POST /sessions:begin-passkey`)."""
+
+    ceremony_id: UUID
+    credential: Annotated[dict[str, Any], Field(max_length=16)]
+
+
 class SignIn(Body):
-    """Either e-mail and password (with or without the second factor), or the ticket of step one with the factor."""
+    """E-mail and password (with or without a second factor), the ticket of step one with a factor, or a passkey alone.
+
+    `trust_device` asks for a device token: with it the password is enough here for up to 90 days.
+    """
 
     email: Email | None = None
     password: Password | None = None
-    ticket: Annotated[str, Field(max_length=2048)] | None = None
+    ticket: Ticket | None = None
     totp: Code | None = None
+    sms_code: Code | None = None
+    email_code: Code | None = None
     recovery_code: Annotated[str, Field(max_length=64)] | None = None
+    passkey: PasskeyProof | None = None
+    trust_device: bool = False
+    device_token: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Of a trusted device; web clients have it in a cookie."
+    )
     transport: Transport = Transport.BODY
+
+    @property
+    def factor(self) -> str:
+        """The one factor given, or nothing."""
+        given = {
+            "totp": self.totp, "sms": self.sms_code, "email": self.email_code, "recovery_code": self.recovery_code,
+            "passkey": self.passkey,
+        }
+        return next((name for name, value in given.items() if value is not None), "")
 
     @model_validator(mode="after")
     def _one_way_in(self) -> "SignIn":
-        if (self.ticket is None) == (self.email is None or self.password is None):
+        password = self.email is not None and self.password is not None
+        if not password and (self.email is not None or self.password is not None):
+            raise ValueError("Send email and password together.")
+        if password and self.ticket is not None:
             raise ValueError("Send email and password, or the ticket of the first step.")
-        if self.ticket is not None and self.totp is None and self.recovery_code is None:
-            raise ValueError("Send totp or recovery_code with the ticket.")
+        if not password and self.ticket is None and self.passkey is None:
+            raise ValueError("Send email and password, the ticket of the first step, or a passkey.")
+        if self.ticket is not None and not self.factor:
+            raise ValueError("Send a second factor with the ticket.")
+        factors = (self.totp, self.sms_code, self.email_code, self.recovery_code, self.passkey)
+        if sum(value is not None for value in factors) > 1:
+            raise ValueError("Send one second factor.")
         return self
+
+
+class BeginPasskey(Body):
+    """The ticket of step one, or the wish to sign in with a passkey alone."""
+
+    ticket: Ticket | None = None
+
+
+class SendCode(Body):
+    """Where the code of step two is to go."""
+
+    ticket: Ticket
+    channel: Channel = Field(examples=["sms"])
 
 
 class SignedIn(Answer):
@@ -58,6 +110,7 @@ class SignedIn(Answer):
     token_type: str | None = None
     expires_in: int | None = None
     refresh_token: str | None = None
+    device_token: str | None = None
     ticket: str | None = None
     factors: list[str] | None = None
 
@@ -70,10 +123,17 @@ class Refresh(Body):
 
 
 class StepUp(Body):
-    """The second factor, once more."""
+    """A strong second factor, once more."""
 
-    totp: Code
+    totp: Code | None = None
+    passkey: PasskeyProof | None = None
     transport: Transport = Transport.BODY
+
+    @model_validator(mode="after")
+    def _one_factor(self) -> "StepUp":
+        if (self.totp is None) == (self.passkey is None):
+            raise ValueError("Send totp or passkey.")
+        return self
 
 
 class CurrentSession(Answer):

@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 
+from lotpro_identity.accounts import attempts
 from lotpro_identity.accounts import service as accounts
+from lotpro_identity.accounts.domain import Account
+from lotpro_identity.alerts import service as alerts
+from lotpro_identity.alerts.domain import Topic
+from lotpro_identity.devices import service as devices
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.organisations.domain import roles_claim
 from lotpro_identity.ports import Ports
 from lotpro_identity.revocations import service as revocations
-from lotpro_identity.sessions.domain import SessionOver, Use, digest, judge
+from lotpro_identity.risk import domain as risk
+from lotpro_identity.sessions.domain import SessionOver, Use, digest, judge, network_of
 from lotpro_identity.sessions.models import REFRESH_TOKENS, SESSIONS
 from lotpro_identity.sessions.tokens import Opened, access_token, session_lifetime
 from lotpro_kit import errors, ids
@@ -24,17 +30,30 @@ USER_AGENT, IP = "sessions.user_agent", "sessions.ip"
 
 
 async def open_session(
-    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, amr: tuple[str, ...], factor: str
+    session: Session,
+    caller: Caller,
+    ports: Ports,
+    *,
+    account_id: UUID,
+    amr: tuple[str, ...],
+    factor: str,
+    aal: str = "aal2",
+    trust: bool = False,
 ) -> Opened:
-    """A new session with its first tokens; where it was opened is encrypted under the person's key."""
+    """A new session with its first tokens; where it was opened is encrypted under the person's key.
+
+    What is unusual about it is told to the owner and the security log. With `trust` the device is trusted from now on.
+    """
     now = ports.clock()
     session_id = ids.new()
     access = await access_of(session, account_id)
+    await _judge(session, caller, ports, account_id=account_id, org_id=access.org_id, session_id=session_id)
+    agent, network = _indexes(caller, ports, account_id)
     key = await ports.keyring.for_subject(session, account_id)
     await session.execute(
         insert(SESSIONS).values(
-            id=session_id, account_id=account_id, org_id=access.org_id, aal="aal2", amr=" ".join(amr), created_at=now,
-            authenticated_at=now, last_used_at=now,
+            id=session_id, account_id=account_id, org_id=access.org_id, aal=aal, amr=" ".join(amr), created_at=now,
+            authenticated_at=now, last_used_at=now, agent_index=agent, network_index=network,
             user_agent=key.encrypt(caller.origin.user_agent, context=USER_AGENT),
             ip=key.encrypt(caller.origin.ip, context=IP), expires_at=now + session_lifetime(),
         )
@@ -46,9 +65,58 @@ async def open_session(
     refresh_token = await _add_refresh_token(session, ports, session_id)
     token = access_token(
         ports, account_id=account_id, session_id=session_id, access_version=access.version, org_id=access.org_id,
-        roles=access.roles, aal="aal2", amr=amr, auth_time=int(now.timestamp()),
+        roles=access.roles, aal=aal, amr=amr, auth_time=int(now.timestamp()),
     )
-    return Opened(session_id, token, refresh_token)
+    device_token = (
+        await devices.trust(session, caller, ports, account_id=account_id, org_id=access.org_id) if trust else None
+    )
+    return Opened(session_id, token, refresh_token, device_token)
+
+
+async def seen(session: Session, caller: Caller, ports: Ports, *, account: Account) -> risk.Seen:
+    """What is known of a sign-in before it happens."""
+    now = ports.clock()
+    agent, network = _indexes(caller, ports, account.id)
+    found = await session.execute(
+        select(
+            func.count(),
+            func.bool_or(SESSIONS.c.agent_index == agent),
+            func.bool_or(SESSIONS.c.network_index == network),
+            func.max(SESSIONS.c.last_used_at),
+        ).where(SESSIONS.c.account_id == account.id)
+    )
+    count, known_agent, known_network, last = found.one()
+    return risk.Seen(
+        earlier_sessions=count, known_agent=bool(known_agent), known_network=bool(known_network),
+        failed_passwords=await attempts.tries(session, "password", account=account.email, now=now),
+        failed_factors=await attempts.tries(session, "factor", account=str(account.id), now=now),
+        tries_from_address=await attempts.tries(session, "password", ip=caller.origin.ip, now=now),
+        days_since_last=(now - last).total_seconds() / 86_400 if last else 0.0,
+    )
+
+
+def _indexes(caller: Caller, ports: Ports, account_id: UUID) -> tuple[bytes, bytes]:
+    def index(value: str, context: str) -> bytes:
+        return ports.blind_index.of(f"{account_id}:{value}", context=context)
+
+    return index(caller.origin.user_agent, USER_AGENT), index(network_of(caller.origin.ip), IP)
+
+
+async def _judge(
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, org_id: UUID | None, session_id: UUID
+) -> None:
+    account = await accounts.find(session, account_id)
+    if account is None:
+        return
+    found = risk.signals(await seen(session, caller, ports, account=account))
+    if risk.score(found) >= risk.HIGH:
+        await alerts.tell(session, ports, Topic.UNUSUAL_SIGN_IN, account_id=account_id, org_id=org_id)
+        await ports.security_log.record(
+            session, caller, "identity:session:suspicious", at=ports.clock(), actor_id=account_id, org_id=org_id,
+            session_id=session_id, subject=("user", account_id), changed=tuple(found),
+        )
+    elif risk.Signal.NEW_AGENT in found:
+        await alerts.tell(session, ports, Topic.NEW_DEVICE, account_id=account_id, org_id=org_id)
 
 
 async def record_failure(
@@ -82,6 +150,7 @@ async def refresh(session: Session, caller: Caller, ports: Ports, *, refresh_tok
     if use is Use.REUSE:
         await session.execute(update(SESSIONS).where(SESSIONS.c.id == row.id).values(revoked_at=now))
         await revocations.revoke_sessions(session, [row.id], now=now)
+        await alerts.tell(session, ports, Topic.SESSION_STOLEN, account_id=row.account_id, org_id=row.org_id)
         await ports.security_log.record(
             session, caller, "identity:session:refresh_reuse", at=now, success=False, actor_id=row.account_id,
             org_id=row.org_id, session_id=row.id, subject=("session", row.id),

@@ -10,6 +10,7 @@ from fastapi import Response
 
 import lotpro_policy
 from lotpro_identity.accounts.domain import Account
+from lotpro_identity.devices.service import trust_period
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions.schemas import Transport
 from lotpro_kit import api, ids
@@ -21,6 +22,7 @@ ISSUER = "https://lotpro.space/identity"
 AUDIENCE = "lotpro"
 ACCESS_TYPE, TICKET_TYPE = "at+jwt", "lotpro-ticket+jwt"
 REFRESH_COOKIE = "__Host-lotpro-refresh"
+DEVICE_COOKIE = "__Host-lotpro-device"
 
 
 class Tokens(Answer):
@@ -31,6 +33,7 @@ class Tokens(Answer):
     token_type: str | None = None
     expires_in: int
     refresh_token: str | None = None
+    device_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Opened:
     session_id: UUID
     access_token: str
     refresh_token: str
+    #: Of a device that is trusted from now on.
+    device_token: str | None = None
 
 
 def session_lifetime() -> timedelta:
@@ -98,11 +103,13 @@ def deliver(response: Response, opened: Opened, transport: Transport) -> Tokens:
     if transport is Transport.BODY:
         return Tokens(
             access_token=opened.access_token, token_type="Bearer", expires_in=ACCESS_SECONDS,  # noqa: S106 - the scheme
-            refresh_token=opened.refresh_token,
+            refresh_token=opened.refresh_token, device_token=opened.device_token,
         )
     month = int(session_lifetime().total_seconds())
     _set_cookie(response, api.ACCESS_COOKIE, opened.access_token, ACCESS_SECONDS)
     _set_cookie(response, REFRESH_COOKIE, opened.refresh_token, month)
+    if opened.device_token is not None:
+        _set_cookie(response, DEVICE_COOKIE, opened.device_token, int(trust_period().total_seconds()))
     return Tokens(expires_in=ACCESS_SECONDS)
 
 

@@ -1,0 +1,1 @@
+"""Moving an account to another e-mail address or phone number, with both sides told."""

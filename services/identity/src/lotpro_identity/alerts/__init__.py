@@ -1,0 +1,1 @@
+"""Telling people what happened on their account, with a way to say it was not them."""

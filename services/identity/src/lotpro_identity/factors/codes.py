@@ -1,0 +1,121 @@
+"""Codes by SMS or e-mail as a second factor: setting it up, sending, judging; and who may not have any."""
+
+from uuid import UUID
+
+import phonenumbers
+from sqlalchemy import delete, insert, select
+
+from lotpro_identity.accounts import attempts
+from lotpro_identity.accounts.domain import Account, normalised_phone
+from lotpro_identity.challenges import service as challenges
+from lotpro_identity.challenges.domain import Channel, Purpose
+from lotpro_identity.factors.domain import ChannelNotAllowed, Kind
+from lotpro_identity.factors.models import FACTORS
+from lotpro_identity.factors.service import SECRET, confirmed, touch
+from lotpro_identity.ports import Ports
+from lotpro_kit import ids
+from lotpro_kit.caller import Caller
+from lotpro_kit.db import Session
+
+#: Where SMS may be sent: dealers are in these countries, and premium numbers elsewhere are how toll fraud pays.
+SMS_COUNTRIES = frozenset({"US", "CA"})
+
+
+async def begin(
+    session: Session, caller: Caller, ports: Ports, *, account: Account, org_id: UUID | None, kind: Kind,
+    phone: str | None,
+) -> None:
+    """Send the first code to a phone, or to the account's address; raises PhoneInvalid and ChannelNotAllowed."""
+    number = _sendable(phone or "") if kind is Kind.SMS else None
+    await session.execute(
+        delete(FACTORS).where(
+            FACTORS.c.account_id == account.id, FACTORS.c.kind == kind, FACTORS.c.confirmed_at.is_(None)
+        )
+    )
+    key = await ports.keyring.for_subject(session, account.id)
+    await session.execute(
+        insert(FACTORS).values(
+            id=ids.new(), account_id=account.id, kind=kind, created_at=ports.clock(),
+            name="SMS" if kind is Kind.SMS else "E-mail",
+            secret=key.encrypt(number, context=SECRET) if number else None,
+        )
+    )
+    await _send(
+        session, caller, ports, account_id=account.id, org_id=org_id, purpose=Purpose.CONFIRM_FACTOR, kind=kind,
+        number=number,
+    )
+
+
+async def finish(
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, kind: Kind, code: str
+) -> UUID | None:
+    """The new factor when the code is right, else None; commit either way."""
+    if not await _judge(session, ports, account_id=account_id, purpose=Purpose.CONFIRM_FACTOR, code=code):
+        return None
+    waiting = await session.execute(
+        select(FACTORS.c.id).where(
+            FACTORS.c.account_id == account_id, FACTORS.c.kind == kind, FACTORS.c.confirmed_at.is_(None)
+        )
+    )
+    factor_id: UUID | None = waiting.scalar_one_or_none()
+    return factor_id
+
+
+async def send(
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, org_id: UUID | None, kind: Kind
+) -> None:
+    """Send a code for signing in; nothing happens for somebody without this factor."""
+    for row in await confirmed(session, account_id):
+        if row.kind == kind:
+            key = await ports.keyring.existing(session, account_id)
+            number = key.decrypt(row.secret, context=SECRET) if row.secret else None
+            await _send(
+                session, caller, ports, account_id=account_id, org_id=org_id, purpose=Purpose.SIGN_IN, kind=kind,
+                number=number,
+            )
+            return
+
+
+async def use(session: Session, ports: Ports, *, account_id: UUID, kind: Kind, code: str) -> bool:
+    """Whether a code that was sent for signing in is right; a right one is used up. Commit either way."""
+    held = [row.id for row in await confirmed(session, account_id) if row.kind == kind]
+    right = await _judge(session, ports, account_id=account_id, purpose=Purpose.SIGN_IN, code=code, channel=kind)
+    if not right or not held:
+        return False
+    await touch(session, held[0], now=ports.clock())
+    return True
+
+
+async def _send(
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, org_id: UUID | None, purpose: Purpose,
+    kind: Kind, number: str | None,
+) -> None:
+    now = ports.clock()
+    await attempts.reserve_send(
+        session, account=str(account_id), org=str(org_id or ""), ip=caller.origin.ip, number=number or "", now=now
+    )
+    await challenges.open_challenge(
+        session, purpose=purpose, account_id=account_id, org_id=org_id, now=now,
+        channel=Channel.SMS if kind is Kind.SMS else Channel.EMAIL,
+        address=challenges.seal_address(ports.keyring, number) if number else None,
+    )
+    await ports.security_log.record(
+        session, caller, "identity:factor:send_code", at=now, actor_id=account_id, org_id=org_id,
+        subject=("user", account_id), factor=kind,
+    )
+
+
+async def _judge(
+    session: Session, ports: Ports, *, account_id: UUID, purpose: Purpose, code: str, channel: str | None = None
+) -> bool:
+    right, challenge = await challenges.answer_code(
+        session, account_id=account_id, purpose=purpose, code=code, codes=ports.codes, now=ports.clock()
+    )
+    return right and challenge is not None and channel in (None, challenge.channel)
+
+
+def _sendable(phone: str) -> str:
+    number = normalised_phone(phone)
+    if phonenumbers.region_code_for_number(phonenumbers.parse(number, None)) not in SMS_COUNTRIES:
+        raise ChannelNotAllowed
+    return number

@@ -1,0 +1,1 @@
+"""Getting an account back: from somebody else, or without one's second factor."""

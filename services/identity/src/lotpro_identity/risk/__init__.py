@@ -1,0 +1,1 @@
+"""How unusual a sign-in is, and what follows from that."""

@@ -1,0 +1,202 @@
+"""Signing in, step by step. Every try is counted in a transaction of its own before it is judged."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from lotpro_identity.accounts import attempts
+from lotpro_identity.accounts import service as accounts
+from lotpro_identity.accounts.domain import Account, normalised_email
+from lotpro_identity.alerts import service as alerts
+from lotpro_identity.alerts.domain import Topic
+from lotpro_identity.db import as_authenticator
+from lotpro_identity.devices import service as devices
+from lotpro_identity.factors import codes, passkeys
+from lotpro_identity.factors import service as factors
+from lotpro_identity.factors.domain import AMR, RECOVERY_AMR, Kind
+from lotpro_identity.organisations import service as organisations
+from lotpro_identity.ports import Ports
+from lotpro_identity.risk import domain as risk
+from lotpro_identity.sessions import service
+from lotpro_identity.sessions.domain import CredentialsInvalid
+from lotpro_identity.sessions.schemas import PasskeyProof, SignIn
+from lotpro_identity.sessions.tokens import Opened
+from lotpro_kit.caller import Caller
+from lotpro_kit.db import Database, Session
+
+#: How many wrong second factors after a right password are worth telling the owner: the password is known.
+FATIGUE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Somebody whose password was right, and the trusted device they are at."""
+
+    account: Account
+    device_id: UUID | None = None
+
+
+class SigningIn:
+    """The steps of a sign-in for one caller."""
+
+    def __init__(self, database: Database, ports: Ports, caller: Caller) -> None:
+        self._database, self._ports, self._caller = database, ports, as_authenticator(caller)
+        self._ip = caller.origin.ip
+
+    async def by_password(self, *, email: str, password: str, device_token: str | None) -> Known:
+        """Whose password it is; raises CredentialsInvalid, TooManyAttempts and Busy.
+
+        Unknown, unconfirmed and locked accounts are as slow, and refused in the same words.
+        """
+        ports, address = self._ports, normalised_email(email)
+        async with self._database.begin(self._caller) as session:
+            account = await accounts.find_by_email(session, address)
+            device = await self._device(session, account, device_token)
+            await attempts.reserve(
+                session, "password", account=address, ip=self._ip, now=ports.clock(), device=device
+            )
+        right = await ports.passwords.verify(password, account.password_hash if account else None)
+        if account is None or not right or not account.may_sign_in:
+            await self._record_failure(account.id if account else None, "password")
+            raise CredentialsInvalid
+        fresh = await ports.passwords.hash(password) if ports.passwords.is_outdated(account.password_hash) else None
+        async with self._database.begin(self._caller) as session:
+            await attempts.forgive(session, "password", account=address, ip=self._ip, device=device)
+            if fresh is not None:
+                await accounts.rehash(session, account.id, fresh)
+        return Known(account, device)
+
+    async def _device(self, session: Session, account: Account | None, token: str | None) -> UUID | None:
+        if account is None or not token:
+            return None
+        return await devices.recognise(session, account_id=account.id, token=token, now=self._ports.clock())
+
+    async def by_device(self, known: Known) -> Opened | None:
+        """A session without a second factor on a trusted device, unless something about it is unusual."""
+        if known.device_id is None:
+            return None
+        async with self._database.begin(self._caller) as session:
+            found = risk.signals(await service.seen(session, self._caller, self._ports, account=known.account))
+            if risk.score(found) >= risk.HIGH:
+                return None
+            return await service.open_session(
+                session, self._caller, self._ports, account_id=known.account.id, amr=("pwd", "dev"),
+                factor="trusted_device", aal="aal1",
+            )
+
+    async def kinds_of(self, account_id: UUID) -> list[str]:
+        """With which second factors somebody can go on; none: they have to enrol one first."""
+        async with self._database.begin(self._caller) as session:
+            return await factors.kinds_of(session, account_id)
+
+    async def send_code(self, account_id: UUID, kind: Kind) -> None:
+        """Send a code for the second step; raises TooManyAttempts."""
+        async with self._database.begin(self._caller) as session:
+            org_id = await organisations.home_of(session, account_id)
+            await codes.send(session, self._caller, self._ports, account_id=account_id, org_id=org_id, kind=kind)
+
+    async def by_factor(self, account_id: UUID, body: SignIn, *, trust: bool) -> Opened:
+        """A session for the right second factor; raises CredentialsInvalid and TooManyAttempts."""
+        name = body.factor
+        await self._reserve_factor(account_id)
+        opened = None
+        async with self._database.begin(self._caller) as session:
+            if await self._is_right(session, account_id, body):
+                opened = await self._open(session, account_id, name, trust=trust)
+            else:
+                await service.record_failure(
+                    session, self._caller, self._ports, account_id=account_id, factor=name
+                )
+                await self._tell_of_fatigue(session, account_id)
+        if opened is None:
+            raise CredentialsInvalid
+        return opened
+
+    async def by_passkey(self, proof: PasskeyProof, *, trust: bool) -> Opened:
+        """A session for a passkey alone, which verified its user: two factors in one. Raises CredentialsInvalid."""
+        ports = self._ports
+        async with self._database.begin(self._caller) as session:
+            await attempts.reserve(session, "passkey", account="", ip=self._ip, now=ports.clock())
+        opened = None
+        async with self._database.begin(self._caller) as session:
+            account_id = await passkeys.finish_proof(
+                session, ports, ceremony_id=proof.ceremony_id, credential=proof.credential, account_id=None
+            )
+            account = await accounts.find(session, account_id) if account_id else None
+            if account is not None and account.may_sign_in:
+                opened = await self._open(session, account.id, Kind.PASSKEY, trust=trust, alone=True)
+            else:
+                await service.record_failure(
+                    session, self._caller, ports, account_id=account_id, factor=Kind.PASSKEY
+                )
+        if opened is None:
+            raise CredentialsInvalid
+        return opened
+
+    async def step_up(self, account_id: UUID, *, totp: str | None, passkey: PasskeyProof | None) -> str:
+        """A renewed access token for a strong factor given again; raises CredentialsInvalid and TooManyAttempts."""
+        kind = Kind.TOTP if totp is not None else Kind.PASSKEY
+        await self._reserve_factor(account_id)
+        token = None
+        async with self._database.begin(self._caller) as session:
+            if await self._is_strong(session, account_id, totp=totp, passkey=passkey):
+                await attempts.forgive(session, "factor", account=str(account_id), ip=self._ip)
+                token = await service.step_up(session, self._caller, self._ports, amr=AMR[kind], factor=kind)
+            else:
+                await service.record_failure(
+                    session, self._caller, self._ports, account_id=account_id, factor=kind
+                )
+        if token is None:
+            raise CredentialsInvalid
+        return token
+
+    async def _reserve_factor(self, account_id: UUID) -> None:
+        async with self._database.begin(self._caller) as session:
+            await attempts.reserve(
+                session, "factor", account=str(account_id), ip=self._ip, now=self._ports.clock()
+            )
+
+    async def _is_right(self, session: Session, account_id: UUID, body: SignIn) -> bool:
+        if body.recovery_code is not None:
+            return await factors.use_recovery_code(
+                session, self._ports, account_id=account_id, code=body.recovery_code
+            )
+        for kind, code in ((Kind.SMS, body.sms_code), (Kind.EMAIL, body.email_code)):
+            if code is not None:
+                return await codes.use(session, self._ports, account_id=account_id, kind=kind, code=code)
+        return await self._is_strong(session, account_id, totp=body.totp, passkey=body.passkey)
+
+    async def _is_strong(
+        self, session: Session, account_id: UUID, *, totp: str | None, passkey: PasskeyProof | None
+    ) -> bool:
+        if totp is not None:
+            return await factors.use_totp(session, self._ports, account_id=account_id, code=totp)
+        if passkey is None:
+            return False
+        owner = await passkeys.finish_proof(
+            session, self._ports, ceremony_id=passkey.ceremony_id, credential=passkey.credential,
+            account_id=account_id,
+        )
+        return owner is not None
+
+    async def _open(
+        self, session: Session, account_id: UUID, factor: str, *, trust: bool, alone: bool = False
+    ) -> Opened:
+        await attempts.forgive(session, "factor", account=str(account_id), ip=self._ip)
+        given = RECOVERY_AMR if factor == "recovery_code" else AMR[Kind(factor)]
+        return await service.open_session(
+            session, self._caller, self._ports, account_id=account_id, factor=factor, trust=trust,
+            amr=(given, "user") if alone else ("pwd", given),
+        )
+
+    async def _tell_of_fatigue(self, session: Session, account_id: UUID) -> None:
+        """Whoever fails here knows the password: the owner hears of it once a window."""
+        tried = await attempts.tries(session, "factor", account=str(account_id), now=self._ports.clock())
+        if tried == FATIGUE:
+            org_id = await organisations.home_of(session, account_id)
+            await alerts.tell(session, self._ports, Topic.PASSWORD_KNOWN, account_id=account_id, org_id=org_id)
+
+    async def _record_failure(self, account_id: UUID | None, factor: str) -> None:
+        async with self._database.begin(self._caller) as session:
+            await service.record_failure(
+                session, self._caller, self._ports, account_id=account_id, factor=factor
+            )
