@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+import grpc
 import httpx
 import pyotp
 import pytest
@@ -66,8 +67,18 @@ class Identity:
             "store": {"name": "Lincoln", "time_zone": "America/Chicago"},
         }
 
-    async def mailed(self, email: str) -> identity_pb2.RevealCodeResponse:
-        """What notifications would send to an address last."""
+    async def mailed(self, address: str) -> identity_pb2.RevealCodeResponse:
+        """What notifications would send to an address last, alerts apart."""
+        async for revealed in self._revealed(address):
+            if revealed.purpose != "alert":
+                return revealed
+        raise AssertionError("nothing was mailed")
+
+    async def alerts(self, address: str) -> list[identity_pb2.RevealCodeResponse]:
+        """The alerts that notifications would send to an address, newest first."""
+        return [revealed async for revealed in self._revealed(address) if revealed.purpose == "alert"]
+
+    async def _revealed(self, address: str) -> AsyncIterator[identity_pb2.RevealCodeResponse]:
         events = await testing.events(self.runtime.database)
         challenges = [body["challenge_id"] for name, body in events if name.endswith("CodeRequested")]
         async with testing.serve_rpc(self.parts, self.runtime, self.signer) as channel_as:
@@ -75,11 +86,10 @@ class Identity:
             for challenge_id in reversed(challenges):
                 try:
                     revealed = await stub.RevealCode(identity_pb2.RevealCodeRequest(challenge_id=challenge_id))
-                except Exception:
+                except grpc.aio.AioRpcError:
                     continue
-                if revealed.address == email:
-                    return revealed
-        raise AssertionError("nothing was mailed")
+                if revealed.address == address:
+                    yield revealed
 
     async def confirmed(self, email: str | None = None) -> tuple[Person, str]:
         """A person who signed up and confirmed the address, and the enrolment token."""

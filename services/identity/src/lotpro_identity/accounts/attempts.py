@@ -4,7 +4,7 @@ import hashlib
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import DateTime, case, delete, literal_column, select
+from sqlalchemy import DateTime, case, delete, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from lotpro_identity.accounts.models import ATTEMPTS
@@ -49,6 +49,11 @@ async def reserve(
         (_key(kind, "ip", ip), PER_IP, False),
     ]
     await _reserve(session, limits, now)
+
+
+async def reserve_address(session: Session, kind: str, *, ip: str, now: datetime) -> None:
+    """Count one try of somebody who has not said who they are; raises TooManyAttempts."""
+    await _reserve(session, [(_key(kind, "ip", ip), PER_IP, False)], now)
 
 
 async def reserve_send(session: Session, *, account: str, org: str, ip: str, number: str, now: datetime) -> None:
@@ -109,9 +114,18 @@ async def tries(session: Session, kind: str, *, now: datetime, account: str = ""
 
 
 async def forgive(session: Session, kind: str, *, account: str, ip: str, device: UUID | None = None) -> None:
-    """Forget an account's tries from an address, or on a trusted device, after one succeeded there."""
-    key = _key(kind, "device", str(device)) if device is not None else _key(kind, "pair", account, ip)
-    await session.execute(delete(ATTEMPTS).where(ATTEMPTS.c.key == key))
+    """Forget an account's tries from an address, or on a trusted device, after one succeeded there.
+
+    The one that succeeded is no guess: it is given back to the account and to the address.
+    """
+    if device is not None:
+        await session.execute(delete(ATTEMPTS).where(ATTEMPTS.c.key == _key(kind, "device", str(device))))
+        return
+    await session.execute(delete(ATTEMPTS).where(ATTEMPTS.c.key == _key(kind, "pair", account, ip)))
+    for key in sorted((_key(kind, "account", account), _key(kind, "ip", ip))):
+        await session.execute(
+            update(ATTEMPTS).where(ATTEMPTS.c.key == key, ATTEMPTS.c.count > 0).values(count=ATTEMPTS.c.count - 1)
+        )
 
 
 async def forget(session: Session, *, before: datetime) -> int:

@@ -88,7 +88,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
     async def reset_password(body: ResetPassword, caller: api.Anyone) -> Response:
         """Set a new password with the token from the e-mail; signing in still wants the second factor."""
         async with database.begin(as_authenticator(caller)) as session:
-            await attempts.reserve(session, "token", account="", ip=caller.origin.ip, now=ports.clock())
+            await attempts.reserve_address(session, "token", ip=caller.origin.ip, now=ports.clock())
             account = await service.account_to_reset(session, ports, token=body.token)
         chosen = body.password.get_secret_value()
         check_password(chosen, known=(account.name, account.email))

@@ -115,7 +115,7 @@ class SigningIn:
         """A session for a passkey alone, which verified its user: two factors in one. Raises CredentialsInvalid."""
         ports = self._ports
         async with self._database.begin(self._caller) as session:
-            await attempts.reserve(session, "passkey", account="", ip=self._ip, now=ports.clock())
+            await attempts.reserve_address(session, "passkey", ip=self._ip, now=ports.clock())
         opened = None
         async with self._database.begin(self._caller) as session:
             account_id = await passkeys.finish_proof(

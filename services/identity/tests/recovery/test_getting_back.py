@@ -1,0 +1,72 @@
+"""An account taken over is got back; a lost second factor is replaced by two other means."""
+
+from uuid import uuid4
+
+from services.identity.tests.conftest import PASSWORD, Identity, Person, claims_of
+
+NEXT = "nine-loud-lots-at-dusk"
+
+
+async def status(identity: Identity, email: str, password: str) -> int:
+    return (await identity.post("/sessions", {"email": email, "password": password})).status_code
+
+
+async def test_this_was_not_me_locks_everything_and_starts_recovery(identity: Identity) -> None:
+    owner = await identity.owner()
+    await identity.post("/factors/recovery-codes", {}, token=owner.access_token)
+    [alert] = await identity.alerts(owner.email)
+    assert alert.topic == "recovery_codes_renewed"
+    assert (await identity.post("/accounts:not-me", {"token": alert.code})).status_code == 204
+    assert await status(identity, owner.email, PASSWORD) == 401
+    assert (await identity.post("/sessions:refresh", {"refresh_token": owner.refresh_token})).status_code == 401
+    reset = await identity.mailed(owner.email)
+    assert (await identity.post("/passwords:reset", {"token": reset.code, "password": NEXT})).status_code == 204
+    assert await status(identity, owner.email, NEXT) == 200
+    again = await identity.post("/accounts:not-me", {"token": alert.code})
+    assert again.status_code == 422, "a link works once"
+
+
+async def test_a_token_for_one_thing_opens_no_other(identity: Identity) -> None:
+    owner = await identity.owner()
+    await identity.post("/factors/recovery-codes", {}, token=owner.access_token)
+    [alert] = await identity.alerts(owner.email)
+    for path, body in (
+        ("/passwords:reset", {"password": NEXT}), ("/accounts:undo-email-change", {}),
+        ("/factors:reset", {"password": PASSWORD}),
+    ):
+        answer = await identity.post(path, body | {"token": alert.code})
+        assert (answer.status_code, answer.json()["code"]) == (422, "identity.code_invalid"), path
+
+
+async def member(identity: Identity, owner: Person) -> Person:
+    """A salesperson of the owner's organisation."""
+    store = (await identity.get("/organisations/current", token=owner.access_token)).json()["stores"][0]["id"]
+    email = f"{uuid4().hex[:12]}@prairie-motors.com"
+    await identity.post("/invitations", {"email": email, "role": "sales", "store_id": store}, token=owner.access_token)
+    accept = {"token": (await identity.mailed(email)).code, "name": "Sam Ortega", "password": PASSWORD}
+    joined = (await identity.post("/invitations:accept", accept)).json()
+    return await identity.enrolled(Person(email), joined["access_token"])
+
+
+async def test_an_admin_offers_a_new_start_that_only_the_members_password_takes(identity: Identity) -> None:
+    owner = await identity.owner()
+    seller = await member(identity, owner)
+    seller_id = claims_of(seller.access_token)["sub"]
+    offered = await identity.post(f"/members/{seller_id}:offer-factor-reset", {}, token=owner.access_token)
+    assert offered.status_code == 202, offered.text
+    token = (await identity.mailed(seller.email)).code
+    wrong = await identity.post("/factors:reset", {"token": token, "password": "not-the-password"})
+    assert wrong.status_code == 401
+    done = await identity.post("/factors:reset", {"token": token, "password": PASSWORD})
+    assert done.json()["status"] == "enrolment_required"
+    assert (await identity.post("/sessions:refresh", {"refresh_token": seller.refresh_token})).status_code == 401
+    renewed = await identity.enrolled(seller, done.json()["access_token"])
+    assert claims_of(renewed.access_token)["aal"] == "aal2"
+
+
+async def test_nobody_resets_the_factors_of_strangers_or_of_themselves(identity: Identity) -> None:
+    owner, other = await identity.owner(), await identity.owner()
+    for whom in (other, owner):
+        user_id = claims_of(whom.access_token)["sub"]
+        answer = await identity.post(f"/members/{user_id}:offer-factor-reset", {}, token=owner.access_token)
+        assert answer.status_code == 404
