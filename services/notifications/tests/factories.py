@@ -48,7 +48,7 @@ class Identity(identity_pb2_grpc.IdentityServiceServicer):
         address = facts.pop("address", f"{challenge_id}@example.com")
         answer = identity_pb2.RevealCodeResponse(
             code=code, purpose=purpose, channel=facts.get("channel", "email"), address=address,
-            organisation_name=facts.get("organisation_name", ""),
+            organisation_name=facts.get("organisation_name", ""), topic=facts.get("topic", ""),
         )
         answer.expire_time.FromDatetime(expires_at)
         self.codes[str(challenge_id)] = answer

@@ -77,12 +77,12 @@ def router(database: Database, ports: Ports) -> APIRouter:
         )
 
     @routes.post("/factors/totp", status_code=201, responses=api.problems(*_ADDING))
-    async def enrol_totp(body: NewTotp, caller: Adding) -> TotpEnrolment:
+    async def enrol_totp(caller: Adding, body: NewTotp | None = None) -> TotpEnrolment:
         """Begin to use an authenticator app: answers the secret and its QR code."""
         async with database.begin(as_authenticator(caller)) as session:
             account_id = await may_add(session, caller)
             account, _ = await accounts.get_own(session, ports, account_id)
-            seed = await service.enrol_totp(session, ports, account_id=account_id, name=body.name)
+            seed = await service.enrol_totp(session, ports, account_id=account_id, name=(body or NewTotp()).name)
         uri = domain.uri(seed, account.email)
         image = io.BytesIO()
         segno.make(uri, error="m").save(image, kind="svg", scale=4, border=2)

@@ -40,6 +40,8 @@ class Code:
     address: str
     expires_at: datetime
     organisation_name: str
+    #: What an alert tells of.
+    topic: str = ""
 
 
 class Identity(Protocol):
@@ -101,4 +103,5 @@ class IdentityOverGrpc:
             address=found.address,
             expires_at=found.expire_time.ToDatetime(UTC),
             organisation_name=found.organisation_name,
+            topic=found.topic,
         )

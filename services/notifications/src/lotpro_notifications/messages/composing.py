@@ -12,12 +12,23 @@ from lotpro_kit import errors
 from lotpro_notifications.clients.identity import CodeIsGone, Contact
 from lotpro_notifications.clients.inventory import Sale
 from lotpro_notifications.clients.mail import Letter
+from lotpro_notifications.messages.alerts import words_of
 from lotpro_notifications.messages.domain import Channel, Kind, Message
 from lotpro_notifications.ports import Ports
 from lotpro_notifications.templates import service as templates
 
-#: Purposes of codes that have words of their own; every other purpose reads as `code`.
-_CODE_TEMPLATES = {"confirm_email": "confirm_email", "invitation": "invitation"}
+#: Purposes that have a template of their own, of the same name; every other purpose reads as `code`.
+_PURPOSES = frozenset(
+    {
+        "confirm_email", "invitation", "reset_password", "reset_factors", "change_email", "undo_email",
+        "confirm_factor", "alert",
+    }
+)
+#: Where the link of a purpose leads.
+_PAGES = {
+    "invitation": "invitations", "reset_password": "reset-password", "reset_factors": "reset-factors",
+    "undo_email": "undo-email", "alert": "not-me",
+}
 
 
 class NoAddress(errors.NotFound):
@@ -71,13 +82,14 @@ async def _code(ports: Ports, message: Message) -> Composed:
         "expires": _when(revealed.expires_at, now=ports.clock()),
         "organisation_name": revealed.organisation_name or "A dealer",
         # A fragment never leaves the browser: the token is in no server's log.
-        "link": f"{ports.public_url}/invitations#token={revealed.code}",
+        "link": f"{ports.public_url}/{_PAGES.get(revealed.purpose, '')}#token={revealed.code}",
+        "what": words_of(revealed.topic),
     }
     content: Letter | Text
     if revealed.channel == Channel.SMS:
         content = Text(revealed.address, templates.render_sms("code", facts))
     else:
-        content = _letter(revealed.address, _CODE_TEMPLATES.get(revealed.purpose, "code"), facts)
+        content = _letter(revealed.address, revealed.purpose if revealed.purpose in _PURPOSES else "code", facts)
     return Composed(content, revealed.expires_at)
 
 

@@ -14,6 +14,9 @@ from lotpro_notifications.messages.service import Cause
 from lotpro_notifications.ports import Ports
 from lotpro_notifications.preferences import service as preferences
 
+#: Nobody sits waiting for these; they must not delay the codes that somebody does wait for.
+_UNHURRIED = frozenset({"alert", "undo_email", "invitation"})
+
 
 def consumers(database: Database, ports: Ports) -> list[bus.Consumer]:
     """The handlers of identity's, inventory's and privacy's events."""
@@ -24,7 +27,7 @@ def consumers(database: Database, ports: Ports) -> list[bus.Consumer]:
             if await inbox.claim(session, delivery.id):
                 await service.queue_code(
                     session=session, cause=cause, challenge_id=UUID(event.challenge_id),
-                    user_id=ids.parse(event.user_id), now=ports.clock(),
+                    user_id=ids.parse(event.user_id), urgent=event.purpose not in _UNHURRIED, now=ports.clock(),
                 )
 
     async def on_vehicle_sold(event: inventory_events.VehicleSold, delivery: bus.Delivery) -> None:

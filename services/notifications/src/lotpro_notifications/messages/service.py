@@ -34,11 +34,12 @@ class Cause:
 
 
 async def queue_code(
-    *, session: Session, cause: Cause, challenge_id: UUID, user_id: UUID | None, now: datetime
+    *, session: Session, cause: Cause, challenge_id: UUID, user_id: UUID | None, urgent: bool = True, now: datetime
 ) -> None:
-    """Queue a one-time code or an invitation; identity knows where it goes. The same event queues once."""
+    """Queue a one-time code, a link or an alert; identity knows where it goes. The same event queues once."""
     message = _message(
-        cause, now, kind=Kind.CODE, lane=Lane.MFA, channel=None, user_id=user_id, about_id=challenge_id
+        cause, now, kind=Kind.CODE, lane=Lane.MFA if urgent else Lane.SECURITY, channel=None, user_id=user_id,
+        about_id=challenge_id,
     )
     await repository.add_messages(session, [message])
 
