@@ -6,7 +6,7 @@ import sys
 
 from bench.stack import running_stack
 
-ON_THE_STACK = ("idle", "events", "gateway")
+ON_THE_STACK = ("idle", "events", "gateway", "identity")
 ALONE = ("broker",)
 
 

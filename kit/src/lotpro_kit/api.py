@@ -19,6 +19,7 @@ from opentelemetry.trace import SpanKind
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Column, DateTime, Integer, LargeBinary, MetaData, String, Table, Uuid, func, select, text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -373,6 +374,12 @@ async def _on_refusal(_: Request, error: Exception) -> Response:
     return problem(error)
 
 
+async def _on_full_pool(_: Request, error: Exception) -> Response:
+    """Every database connection is taken for longer than anybody should wait: come again."""
+    log.warning("database pool exhausted")
+    return problem(errors.Unavailable())
+
+
 async def _on_invalid_request(_: Request, error: Exception) -> Response:
     """Pydantic's findings without the values it found: those may be personal."""
     assert isinstance(error, RequestValidationError)
@@ -425,6 +432,7 @@ def create_app(
     )
     app.state.door = door
     app.add_exception_handler(errors.Error, _on_refusal)
+    app.add_exception_handler(PoolTimeout, _on_full_pool)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_middleware(_Edge)

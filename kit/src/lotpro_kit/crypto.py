@@ -72,13 +72,17 @@ class Keyring:
         """The subject's key, made on first use; two that make it at once end with the same one."""
         wrapped = await self._wrapped(session, subject_id)
         if wrapped is None:
-            nonce = os.urandom(NONCE)
-            fresh = nonce + self._wrap.encrypt(nonce, AESGCM.generate_key(256), subject_id.bytes)
+            _, fresh = self.new_key(subject_id)
             await session.execute(
                 insert(_DATA_KEYS).values(subject_id=subject_id, wrapped_key=fresh).on_conflict_do_nothing()
             )
             wrapped = await self._wrapped(session, subject_id)
         return self._open(subject_id, wrapped)
+
+    def new_key(self, subject_id: UUID) -> tuple[SubjectKey, bytes]:
+        """A new key for a subject, and how it is stored."""
+        key, nonce = AESGCM.generate_key(256), os.urandom(NONCE)
+        return SubjectKey(subject_id, key), nonce + self._wrap.encrypt(nonce, key, subject_id.bytes)
 
     async def existing(self, session: Session, subject_id: UUID) -> SubjectKey:
         """The subject's key; raises Undecryptable when it was destroyed or never made."""

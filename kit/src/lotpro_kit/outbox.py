@@ -9,7 +9,6 @@ from uuid import UUID
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text, Uuid, func, text
-from sqlalchemy.dialects.postgresql import insert
 
 from lotpro.options.v1 import options_pb2
 from lotpro_kit import bus, ids, telemetry, wake
@@ -49,20 +48,31 @@ def topic_of(event: Message) -> str:
     return own or event.DESCRIPTOR.file.package.split(".")[1]
 
 
+#: Rows and the notification in one round trip.
+_PUT = text(
+    "WITH put AS (INSERT INTO outbox (id, topic, type, body, traceparent)"
+    " SELECT *, CAST(:traceparent AS text) FROM unnest("
+    "CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:types AS text[]), CAST(:bodies AS text[])))"
+    " SELECT pg_notify(:channel, '')"
+)
+
+
 async def put(session: Session, *events: Message) -> None:
     """Record events that become true when the transaction commits; they are sent after that, at least once each."""
-    rows = [
+    await session.execute(
+        _PUT,
         {
-            "id": ids.new(),
-            "topic": topic_of(event),
-            "type": event.DESCRIPTOR.full_name,
-            "body": json.dumps(MessageToDict(event, preserving_proto_field_name=True), separators=(",", ":")),
+            "ids": [ids.new() for _ in events],
+            "topics": [topic_of(event) for event in events],
+            "types": [event.DESCRIPTOR.full_name for event in events],
+            "bodies": [
+                json.dumps(MessageToDict(event, preserving_proto_field_name=True), separators=(",", ":"))
+                for event in events
+            ],
             "traceparent": telemetry.traceparent(),
-        }
-        for event in events
-    ]
-    await session.execute(insert(_OUTBOX), rows)
-    await session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+            "channel": CHANNEL,
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,40 @@ def upgrade() -> None:
     _create_factors()
     _create_devices()
     _move_totp()
+    op.execute(_RESERVE_TRIES)
+
+
+#: Counts a try under each key, in the keys' order, so that two tries never wait for each other crosswise. A try above a
+#: limit, or before its time (1 s, 2 s, 4 s ... after `free` tries), is refused with the seconds to wait, uncounted.
+#: `old` is the row as it was when its lock was got, so that of two tries at once the second one sees the first.
+_RESERVE_TRIES = """
+CREATE FUNCTION reserve_tries(
+    keys bytea[], most integer[], slowed boolean[], moment timestamptz, span interval, free integer
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    entry record;
+    began timestamptz;
+    before timestamptz;
+    tries integer;
+BEGIN
+    FOR entry IN SELECT * FROM unnest(keys, most, slowed) AS given (key, most, slowed) ORDER BY 1 LOOP
+        INSERT INTO attempts AS tried (key, window_started_at, last_at, count) VALUES (entry.key, moment, moment, 1)
+        ON CONFLICT (key) DO UPDATE SET
+            window_started_at = CASE WHEN tried.window_started_at <= moment - span THEN moment
+                ELSE tried.window_started_at END,
+            last_at = moment,
+            count = CASE WHEN tried.window_started_at <= moment - span THEN 1 ELSE tried.count + 1 END
+        RETURNING new.window_started_at, old.last_at, new.count INTO began, before, tries;
+        IF tries > entry.most THEN
+            RAISE EXCEPTION USING ERRCODE = 'LT429',
+                MESSAGE = ceil(extract(epoch FROM began + span - moment))::integer::text;
+        END IF;
+        IF entry.slowed AND tries > free AND moment < before + make_interval(secs => 2 ^ (tries - free - 1)) THEN
+            RAISE EXCEPTION USING ERRCODE = 'LT429', MESSAGE = (2 ^ (tries - free - 1))::integer::text;
+        END IF;
+    END LOOP;
+END $$
+"""
 
 
 def _moment(name: str, *, nullable: bool = True) -> sa.Column[object]:

@@ -22,7 +22,7 @@ def test_a_first_sign_in_and_a_usual_one_are_not_unusual() -> None:
     [
         (replace(USUAL, known_agent=False), [Signal.NEW_AGENT]),
         (replace(USUAL, known_network=False), [Signal.NEW_NETWORK]),
-        (replace(USUAL, failed_passwords=5), [Signal.FAILED_BEFORE]),
+        (replace(USUAL, failed_passwords=4), [Signal.FAILED_BEFORE]),
         (replace(USUAL, failed_factors=3), [Signal.FACTOR_FATIGUE]),
         (replace(USUAL, tries_from_address=100), [Signal.BUSY_ADDRESS]),
         (replace(USUAL, days_since_last=60), [Signal.DORMANT]),

@@ -1,22 +1,25 @@
 """Counting guesses: a try is reserved before it is judged, so parallel guesses cannot exceed the limit."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import DateTime, case, delete, literal_column, select, update
-from sqlalchemy.dialects.postgresql import insert
+import asyncpg
+from sqlalchemy import delete, select, text
 
 from lotpro_identity.accounts.models import ATTEMPTS
 from lotpro_kit import errors
-from lotpro_kit.db import Session
+from lotpro_kit.db import Database, Session, fetch
 
 #: "10 per 15 min" for an account from one address; more for an account from everywhere and for one address.
 WINDOW = timedelta(minutes=15)
 PER_ACCOUNT_AND_IP = 10
 PER_ACCOUNT = 50
 PER_IP = 600
-#: Tries of a pair that wait for nothing; each further one waits twice as long as the one before.
+#: Tries of a pair that wait for nothing; each further one waits twice as long as the one before: 1 s, 2 s, 4 s ...
 FREE_TRIES = 5
 #: Codes sent in a window: for a person, from an address, in an organisation, to a number and to its thousand.
 SENDS_PER_ACCOUNT, SENDS_PER_IP, SENDS_PER_ORGANISATION, SENDS_PER_NUMBER, SENDS_PER_RANGE = 5, 30, 100, 5, 20
@@ -33,22 +36,45 @@ def _key(*parts: str) -> bytes:
     return hashlib.sha256("\x00".join(parts).encode()).digest()
 
 
-async def reserve(
-    session: Session, kind: str, *, account: str, ip: str, now: datetime, device: UUID | None = None
-) -> None:
-    """Count one try against its limits; raises TooManyAttempts. Commit it whatever the try comes to.
+#: What a kind of try counts against: key, how many are allowed in the window, whether later ones have to wait.
+Limit = tuple[bytes, int, bool]
+
+#: The migration's function; what it refuses it has not counted, because the statement is undone.
+_RESERVE = "SELECT reserve_tries($1, $2, $3, $4, $5, $6)"
+_REFUSED = "LT429"
+_GIVE_BACK = text("""
+WITH locked AS (
+    SELECT key FROM attempts WHERE key = ANY(CAST(:keys AS bytea[])) ORDER BY key FOR UPDATE
+)
+UPDATE attempts SET
+    count = CASE WHEN attempts.key = ANY(CAST(:forgiven AS bytea[])) THEN 0 ELSE greatest(count - 1, 0) END
+FROM locked WHERE attempts.key = locked.key
+""")
+
+
+def limits_of(kind: str, *, account: str, ip: str, device: UUID | None = None) -> list[Limit]:
+    """What a try for an account counts against.
 
     On a device its owner trusts, only that device's own tries count: nobody else's can lock the owner out.
     """
     if device is not None:
-        await _reserve(session, [(_key(kind, "device", str(device)), PER_ACCOUNT_AND_IP, True)], now)
-        return
-    limits = [
+        return [(_key(kind, "device", str(device)), PER_ACCOUNT_AND_IP, True)]
+    return [
         (_key(kind, "pair", account, ip), PER_ACCOUNT_AND_IP, True),
         (_key(kind, "account", account), PER_ACCOUNT, False),
         (_key(kind, "ip", ip), PER_IP, False),
     ]
-    await _reserve(session, limits, now)
+
+
+async def reserve(session: Session, kind: str, *, account: str, ip: str, now: datetime) -> None:
+    """Count one try against its limits; raises TooManyAttempts. Commit it whatever the try comes to."""
+    await _reserve(session, limits_of(kind, account=account, ip=ip), now)
+
+
+async def reserve_alone(database: Database, limits: list[Limit], *, now: datetime) -> None:
+    """Count one try in a transaction of its own, in one round trip; raises TooManyAttempts."""
+    with _refusing():
+        await database.alone(_RESERVE, *_arguments(limits, now))
 
 
 async def reserve_address(session: Session, kind: str, *, ip: str, now: datetime) -> None:
@@ -70,62 +96,54 @@ async def reserve_send(session: Session, *, account: str, org: str, ip: str, num
     await _reserve(session, limits, now)
 
 
-async def _reserve(session: Session, limits: list[tuple[bytes, int, bool]], now: datetime) -> None:
-    # Always in the same order of keys, so that two tries never wait for each other crosswise.
-    for key, limit, slowed in sorted(limits):
-        started, last_at, count = await _count(session, key, now)
-        if count > limit:
-            raise TooManyAttempts(retry_after=max(1, int((started + WINDOW - now).total_seconds()) + 1))
-        wait = delay(count) if slowed else 0
-        if wait and last_at is not None and now < last_at + timedelta(seconds=wait):
-            raise TooManyAttempts(retry_after=wait)
+async def _reserve(session: Session, limits: list[Limit], now: datetime) -> None:
+    with _refusing():
+        await fetch(session, _RESERVE, *_arguments(limits, now))
 
 
-def delay(count: int) -> int:
-    """Seconds to wait before the try with this number: none for the first FREE_TRIES, then doubling."""
-    return 0 if count <= FREE_TRIES else 2 ** (count - FREE_TRIES - 1)
+def _arguments(limits: list[Limit], now: datetime) -> tuple[object, ...]:
+    keys, most, slowed = zip(*limits, strict=True)
+    return list(keys), list(most), list(slowed), now, WINDOW, FREE_TRIES
 
 
-async def _count(session: Session, key: bytes, now: datetime) -> tuple[datetime, datetime | None, int]:
-    """Count a try; answers when its window began, when the try before it was, and its number in the window."""
-    over = ATTEMPTS.c.window_started_at <= now - WINDOW
-    # The row as it was when its lock was got (PostgreSQL 18): a subquery would see it as the statement began.
-    before = literal_column("old.last_at", DateTime(timezone=True))
-    statement = insert(ATTEMPTS).values(key=key, window_started_at=now, last_at=now, count=1)
-    statement = statement.on_conflict_do_update(
-        index_elements=["key"],
-        set_={
-            "window_started_at": case((over, now), else_=ATTEMPTS.c.window_started_at),
-            "last_at": now,
-            "count": case((over, 1), else_=ATTEMPTS.c.count + 1),
-        },
-    )
-    row = (await session.execute(statement.returning(ATTEMPTS.c.window_started_at, before, ATTEMPTS.c.count))).one()
-    return row[0], row[1] if row[2] > 1 else None, int(row[2])
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        if error.sqlstate != _REFUSED:
+            raise
+        raise TooManyAttempts(retry_after=max(1, int(str(error)))) from error
 
 
-async def tries(session: Session, kind: str, *, now: datetime, account: str = "", ip: str = "") -> int:
-    """How many tries were counted in the present window, for an account or for an address."""
-    key = _key(kind, "account", account) if account else _key(kind, "ip", ip)
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """How often something was tried in the present window, this try included."""
+
+    passwords: int
+    factors: int
+    from_address: int
+
+
+async def tries(session: Session, *, email: str, account_id: UUID, ip: str, now: datetime) -> Tries:
+    """What was tried on an account, and passwords from an address for any account."""
+    keys = [_key("password", "account", email), _key("factor", "account", str(account_id)), _key("password", "ip", ip)]
     found = await session.execute(
-        select(ATTEMPTS.c.count).where(ATTEMPTS.c.key == key, ATTEMPTS.c.window_started_at > now - WINDOW)
-    )
-    return int(found.scalar_one_or_none() or 0)
-
-
-async def forgive(session: Session, kind: str, *, account: str, ip: str, device: UUID | None = None) -> None:
-    """Forget an account's tries from an address, or on a trusted device, after one succeeded there.
-
-    The one that succeeded is no guess: it is given back to the account and to the address.
-    """
-    if device is not None:
-        await session.execute(delete(ATTEMPTS).where(ATTEMPTS.c.key == _key(kind, "device", str(device))))
-        return
-    await session.execute(delete(ATTEMPTS).where(ATTEMPTS.c.key == _key(kind, "pair", account, ip)))
-    for key in sorted((_key(kind, "account", account), _key(kind, "ip", ip))):
-        await session.execute(
-            update(ATTEMPTS).where(ATTEMPTS.c.key == key, ATTEMPTS.c.count > 0).values(count=ATTEMPTS.c.count - 1)
+        select(ATTEMPTS.c.key, ATTEMPTS.c.count).where(
+            ATTEMPTS.c.key.in_(keys), ATTEMPTS.c.window_started_at > now - WINDOW
         )
+    )
+    counts = {bytes(key): int(count) for key, count in found}
+    return Tries(*(counts.get(key, 0) for key in keys))
+
+
+async def forgive(session: Session, *limits: list[Limit]) -> None:
+    """Forget the tries that had to wait, after one succeeded; that one is no guess and is given back to the others."""
+    every = [entry for group in limits for entry in group]
+    await session.execute(
+        _GIVE_BACK,
+        {"keys": [key for key, _, _ in every], "forgiven": [key for key, _, slowed in every if slowed]},
+    )
 
 
 async def forget(session: Session, *, before: datetime) -> int:

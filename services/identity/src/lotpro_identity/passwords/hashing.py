@@ -3,8 +3,9 @@
 import asyncio
 import base64
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TypeVar
 
@@ -30,7 +31,7 @@ class Passwords:
     def __init__(self, pepper: Callable[[], str], *, threads: int, queue: int) -> None:
         self._source, self._threads, self._queue = pepper, threads, queue
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-        self._waiting = 0
+        self._waiting = self._inside = 0
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -44,6 +45,20 @@ class Passwords:
     def dummy(self) -> str:
         """A hash no password has: checked for unknown accounts, so that they take as long as known ones."""
         return self._hasher.hash("\x00")
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Around all that is done for somebody who signs in: as many are inside as may wait for a hash.
+
+        Who comes when it is full is turned away before anything was done for them; raises Busy.
+        """
+        if self._inside >= self._queue:
+            raise Busy
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
 
     async def hash(self, password: str) -> str:
         """A new hash; raises Busy."""

@@ -53,7 +53,7 @@ def signals(seen: Seen) -> list[Signal]:
     found = {
         Signal.NEW_AGENT: later and not seen.known_agent,
         Signal.NEW_NETWORK: later and not seen.known_network,
-        Signal.FAILED_BEFORE: seen.failed_passwords >= 5,
+        Signal.FAILED_BEFORE: seen.failed_passwords >= 4,
         Signal.FACTOR_FATIGUE: seen.failed_factors >= 3,
         Signal.BUSY_ADDRESS: seen.tries_from_address >= 100,
         Signal.DORMANT: seen.days_since_last >= 60,

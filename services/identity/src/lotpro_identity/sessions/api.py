@@ -61,8 +61,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
                 device_token=body.device_token or request.cookies.get(DEVICE_COOKIE),
             )
             account_id = known.account.id
-            kinds = await steps.kinds_of(account_id)
-            if not kinds:
+            if not known.kinds:
                 return SignedIn(
                     status="enrolment_required", token_type="Bearer",  # noqa: S106 - the scheme
                     **enrolment_token(ports, known.account),
@@ -70,7 +69,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
             if not body.factor:
                 opened = await steps.by_device(known)
                 if opened is None:
-                    return SignedIn(status="factor_required", ticket=ticket(ports, account_id), factors=kinds)
+                    return SignedIn(status="factor_required", ticket=ticket(ports, account_id), factors=known.kinds)
                 return SignedIn(**deliver(response, opened, body.transport).model_dump())
         elif body.ticket is not None:
             account_id = _whose(ports, body.ticket)

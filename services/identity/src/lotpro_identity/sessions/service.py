@@ -47,7 +47,7 @@ async def open_session(
     now = ports.clock()
     session_id = ids.new()
     access = await access_of(session, account_id)
-    await _judge(session, caller, ports, account_id=account_id, org_id=access.org_id, session_id=session_id)
+    await _judge(session, caller, ports, access.account, org_id=access.org_id, session_id=session_id)
     agent, network = _indexes(caller, ports, account_id)
     key = await ports.keyring.for_subject(session, account_id)
     await session.execute(
@@ -70,13 +70,16 @@ async def open_session(
     device_token = (
         await devices.trust(session, caller, ports, account_id=account_id, org_id=access.org_id) if trust else None
     )
-    return Opened(session_id, token, refresh_token, device_token)
+    return Opened(session_id, token, refresh_token, access.account.email, device_token)
 
 
 async def seen(session: Session, caller: Caller, ports: Ports, *, account: Account) -> risk.Seen:
     """What is known of a sign-in before it happens."""
     now = ports.clock()
     agent, network = _indexes(caller, ports, account.id)
+    tried = await attempts.tries(
+        session, email=account.email, account_id=account.id, ip=caller.origin.ip, now=now
+    )
     found = await session.execute(
         select(
             func.count(),
@@ -88,9 +91,9 @@ async def seen(session: Session, caller: Caller, ports: Ports, *, account: Accou
     count, known_agent, known_network, last = found.one()
     return risk.Seen(
         earlier_sessions=count, known_agent=bool(known_agent), known_network=bool(known_network),
-        failed_passwords=await attempts.tries(session, "password", account=account.email, now=now),
-        failed_factors=await attempts.tries(session, "factor", account=str(account.id), now=now),
-        tries_from_address=await attempts.tries(session, "password", ip=caller.origin.ip, now=now),
+        # The present try is among them.
+        failed_passwords=max(0, tried.passwords - 1), failed_factors=max(0, tried.factors - 1),
+        tries_from_address=tried.from_address,
         days_since_last=(now - last).total_seconds() / 86_400 if last else 0.0,
     )
 
@@ -103,11 +106,9 @@ def _indexes(caller: Caller, ports: Ports, account_id: UUID) -> tuple[bytes, byt
 
 
 async def _judge(
-    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, org_id: UUID | None, session_id: UUID
+    session: Session, caller: Caller, ports: Ports, account: Account, *, org_id: UUID | None, session_id: UUID
 ) -> None:
-    account = await accounts.find(session, account_id)
-    if account is None:
-        return
+    account_id = account.id
     found = risk.signals(await seen(session, caller, ports, account=account))
     if risk.score(found) >= risk.HIGH:
         await alerts.tell(session, ports, Topic.UNUSUAL_SIGN_IN, account_id=account_id, org_id=org_id)
@@ -259,9 +260,14 @@ async def revoke_others(session: Session, caller: Caller, ports: Ports, *, accou
 class Access:
     """What a person may do where they are at work: the organisation, the roles as the token carries them."""
 
-    version: int
+    account: Account
     org_id: UUID | None
     roles: dict[str, list[str]]
+
+    @property
+    def version(self) -> int:
+        """The access version, for the token."""
+        return self.account.access_version
 
 
 async def access_of(session: Session, account_id: UUID, *, org_id: UUID | None = None) -> Access:
@@ -273,7 +279,7 @@ async def access_of(session: Session, account_id: UUID, *, org_id: UUID | None =
     known = [row.org_id for row in rows]
     chosen = org_id if org_id in known else next(iter(known), None)
     roles = roles_claim((row.store_id, row.role) for row in rows if row.org_id == chosen)
-    return Access(account.access_version, chosen, roles)
+    return Access(account, chosen, roles)
 
 
 async def _add_refresh_token(session: Session, ports: Ports, session_id: UUID) -> str:

@@ -32,6 +32,8 @@ class Known:
     """Somebody whose password was right, and the trusted device they are at."""
 
     account: Account
+    #: With which second factors they can go on; none: they have to enrol one first.
+    kinds: list[str]
     device_id: UUID | None = None
 
 
@@ -47,23 +49,27 @@ class SigningIn:
 
         Unknown, unconfirmed and locked accounts are as slow, and refused in the same words.
         """
-        ports, address = self._ports, normalised_email(email)
+        address = normalised_email(email)
+        with self._ports.passwords.admitted():
+            return await self._by_password(address, password, device_token)
+
+    async def _by_password(self, address: str, password: str, device_token: str | None) -> Known:
+        ports = self._ports
         async with self._database.begin(self._caller) as session:
             account = await accounts.find_by_email(session, address)
             device = await self._device(session, account, device_token)
-            await attempts.reserve(
-                session, "password", account=address, ip=self._ip, now=ports.clock(), device=device
-            )
+            kinds = await factors.kinds_of(session, account.id) if account else []
+        tries = attempts.limits_of("password", account=address, ip=self._ip, device=device)
+        await attempts.reserve_alone(self._database, tries, now=ports.clock())
         right = await ports.passwords.verify(password, account.password_hash if account else None)
         if account is None or not right or not account.may_sign_in:
             await self._record_failure(account.id if account else None, "password")
             raise CredentialsInvalid
-        fresh = await ports.passwords.hash(password) if ports.passwords.is_outdated(account.password_hash) else None
-        async with self._database.begin(self._caller) as session:
-            await attempts.forgive(session, "password", account=address, ip=self._ip, device=device)
-            if fresh is not None:
+        if ports.passwords.is_outdated(account.password_hash):
+            fresh = await ports.passwords.hash(password)
+            async with self._database.begin(self._caller) as session:
                 await accounts.rehash(session, account.id, fresh)
-        return Known(account, device)
+        return Known(account, kinds, device)
 
     async def _device(self, session: Session, account: Account | None, token: str | None) -> UUID | None:
         if account is None or not token:
@@ -78,15 +84,13 @@ class SigningIn:
             found = risk.signals(await service.seen(session, self._caller, self._ports, account=known.account))
             if risk.score(found) >= risk.HIGH:
                 return None
+            await attempts.forgive(
+                session, attempts.limits_of("password", account="", ip=self._ip, device=known.device_id)
+            )
             return await service.open_session(
                 session, self._caller, self._ports, account_id=known.account.id, amr=("pwd", "dev"),
                 factor="trusted_device", aal="aal1",
             )
-
-    async def kinds_of(self, account_id: UUID) -> list[str]:
-        """With which second factors somebody can go on; none: they have to enrol one first."""
-        async with self._database.begin(self._caller) as session:
-            return await factors.kinds_of(session, account_id)
 
     async def send_code(self, account_id: UUID, kind: Kind) -> None:
         """Send a code for the second step; raises TooManyAttempts."""
@@ -139,7 +143,7 @@ class SigningIn:
         token = None
         async with self._database.begin(self._caller) as session:
             if await self._is_strong(session, account_id, totp=totp, passkey=passkey):
-                await attempts.forgive(session, "factor", account=str(account_id), ip=self._ip)
+                await attempts.forgive(session, self._factor_tries(account_id))
                 token = await service.step_up(session, self._caller, self._ports, amr=AMR[kind], factor=kind)
             else:
                 await service.record_failure(
@@ -150,10 +154,10 @@ class SigningIn:
         return token
 
     async def _reserve_factor(self, account_id: UUID) -> None:
-        async with self._database.begin(self._caller) as session:
-            await attempts.reserve(
-                session, "factor", account=str(account_id), ip=self._ip, now=self._ports.clock()
-            )
+        await attempts.reserve_alone(self._database, self._factor_tries(account_id), now=self._ports.clock())
+
+    def _factor_tries(self, account_id: UUID) -> list[attempts.Limit]:
+        return attempts.limits_of("factor", account=str(account_id), ip=self._ip)
 
     async def _is_right(self, session: Session, account_id: UUID, body: SignIn) -> bool:
         if body.recovery_code is not None:
@@ -181,17 +185,22 @@ class SigningIn:
     async def _open(
         self, session: Session, account_id: UUID, factor: str, *, trust: bool, alone: bool = False
     ) -> Opened:
-        await attempts.forgive(session, "factor", account=str(account_id), ip=self._ip)
         given = RECOVERY_AMR if factor == "recovery_code" else AMR[Kind(factor)]
-        return await service.open_session(
+        opened = await service.open_session(
             session, self._caller, self._ports, account_id=account_id, factor=factor, trust=trust,
             amr=(given, "user") if alone else ("pwd", given),
         )
+        if not alone:
+            passwords = attempts.limits_of("password", account=opened.email, ip=self._ip)
+            await attempts.forgive(session, passwords, self._factor_tries(account_id))
+        return opened
 
     async def _tell_of_fatigue(self, session: Session, account_id: UUID) -> None:
         """Whoever fails here knows the password: the owner hears of it once a window."""
-        tried = await attempts.tries(session, "factor", account=str(account_id), now=self._ports.clock())
-        if tried == FATIGUE:
+        tried = await attempts.tries(
+            session, email="", account_id=account_id, ip=self._ip, now=self._ports.clock()
+        )
+        if tried.factors == FATIGUE:
             org_id = await organisations.home_of(session, account_id)
             await alerts.tell(session, self._ports, Topic.PASSWORD_KNOWN, account_id=account_id, org_id=org_id)
 
