@@ -11,6 +11,8 @@ from lotpro_identity.db import METADATA, ROOM
 from lotpro_identity.factors import api as factors_api
 from lotpro_identity.keys import api as keys_api
 from lotpro_identity.keys.domain import Signer
+from lotpro_identity.lifecycle import api as lifecycle_api
+from lotpro_identity.lifecycle import jobs as lifecycle_jobs
 from lotpro_identity.organisations import api as organisations_api
 from lotpro_identity.organisations.rpc import IdentityRpc
 from lotpro_identity.participant.rpc import ParticipantRpc
@@ -40,6 +42,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             sessions_api.router(database, ports),
             factors_api.router(database, ports),
             organisations_api.router(database, ports),
+            lifecycle_api.router(database, ports),
             keys_api.router(ports),
         ],
         servicers=[
@@ -59,7 +62,13 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
                 RevocationRpc(feed),
             ),
         ],
-        jobs=[service.housekeeping(database), jobs.expire_challenges(database)],
+        jobs=[
+            service.housekeeping(database),
+            jobs.expire_challenges(database),
+            lifecycle_jobs.warn_inactive(database, ports),
+            lifecycle_jobs.anonymise_inactive(database, ports),
+            lifecycle_jobs.delete_closed(database, ports),
+        ],
         follow=feed.run,
     )
 

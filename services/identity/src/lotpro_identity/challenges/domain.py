@@ -24,6 +24,11 @@ class Purpose(StrEnum):
 
     CONFIRM_EMAIL = "confirm_email"
     INVITATION = "invitation"
+    UNDO_CLOSE = "undo_close"
+
+
+#: Sent as a link with a token, not as a code to type in.
+TOKENS = frozenset({Purpose.INVITATION, Purpose.UNDO_CLOSE})
 
 
 class CodeInvalid(errors.Invalid):
@@ -41,9 +46,11 @@ class ChallengeOver(errors.Conflict):
 
 
 def lifetime(purpose: Purpose) -> timedelta:
-    """How long a challenge is good: the policy's 10 minutes for codes."""
+    """How long a challenge is good: the policy's 10 minutes for codes, its days to take a closing back."""
     if purpose is Purpose.INVITATION:
         return INVITATION_LIFETIME
+    if purpose is Purpose.UNDO_CLOSE:
+        return timedelta(days=lotpro_policy.policy().clocks.account_closure_undo_days)
     return lotpro_policy.policy().retention["mfa_codes"].duration
 
 

@@ -9,7 +9,16 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 
 from lotpro.identity.v1 import events_pb2
-from lotpro_identity.challenges.domain import TRIES, ChallengeOver, CodeInvalid, Codes, Purpose, is_open, lifetime
+from lotpro_identity.challenges.domain import (
+    TOKENS,
+    TRIES,
+    ChallengeOver,
+    CodeInvalid,
+    Codes,
+    Purpose,
+    is_open,
+    lifetime,
+)
 from lotpro_identity.challenges.models import CHALLENGES
 from lotpro_kit import errors, ids, outbox
 from lotpro_kit.db import Session
@@ -77,13 +86,24 @@ async def answer_code(
     return right, row.org_id
 
 
-async def answer_token(session: Session, *, challenge_id: UUID, token: str, codes: Codes, now: datetime) -> None:
-    """Use up the challenge that a token was derived from; raises CodeInvalid."""
+async def answer_token(
+    session: Session, *, challenge_id: UUID, token: str, purpose: Purpose, codes: Codes, now: datetime
+) -> UUID | None:
+    """Use up the challenge that a token was derived from; answers whose it is. Raises CodeInvalid."""
     found = await session.execute(select(CHALLENGES).where(CHALLENGES.c.id == challenge_id).with_for_update())
     row = found.one_or_none()
-    if row is None or not _open(row, now) or not hmac.compare_digest(codes.token(row.id, row.salt), token):
+    if row is None or row.purpose != purpose or not _open(row, now):
+        raise CodeInvalid
+    if not hmac.compare_digest(codes.token(row.id, row.salt), token):
         raise CodeInvalid
     await session.execute(update(CHALLENGES).where(CHALLENGES.c.id == row.id).values(used_at=now))
+    account_id: UUID | None = row.account_id
+    return account_id
+
+
+async def remove_all(session: Session, account_id: UUID) -> None:
+    """Drop every challenge of an account: none of them can be answered any more."""
+    await session.execute(CHALLENGES.delete().where(CHALLENGES.c.account_id == account_id))
 
 
 async def reveal(session: Session, *, challenge_id: UUID, codes: Codes, now: datetime) -> tuple[Any, str]:
@@ -93,7 +113,7 @@ async def reveal(session: Session, *, challenge_id: UUID, codes: Codes, now: dat
         raise errors.NotFound
     if not _open(row, now):
         raise ChallengeOver
-    derive = codes.token if row.purpose == Purpose.INVITATION else codes.code
+    derive = codes.token if row.purpose in TOKENS else codes.code
     return row, derive(row.id, row.salt)
 
 

@@ -114,6 +114,12 @@ async def use_recovery_code(session: Session, ports: Ports, *, account_id: UUID,
     return used.one_or_none() is not None
 
 
+async def remove_all(session: Session, account_id: UUID) -> None:
+    """Take every second factor and recovery code from the account."""
+    for table in (TOTP_FACTORS, RECOVERY_CODES):
+        await session.execute(delete(table).where(table.c.account_id == account_id))
+
+
 async def recovery_codes_left(session: Session, account_id: UUID) -> int:
     """How many recovery codes are unused."""
     found = await session.execute(

@@ -170,7 +170,7 @@ async def _by_password(database: Database, ports: Ports, caller: Caller, body: S
         account = await accounts.find_by_email(session, email)
     password = body.password.get_secret_value() if body.password else ""
     right = await ports.passwords.verify(password, account.password_hash if account else None)
-    if account is None or not right or account.email_confirmed_at is None:
+    if account is None or not right or not account.is_active or account.email_confirmed_at is None:
         async with database.begin(as_authenticator(caller)) as session:
             await service.record_failure(
                 session, caller, ports, account_id=account.id if account else None, factor="password"

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+import lotpro_policy
 from lotpro_kit import errors
 from lotpro_notifications.clients.identity import CodeIsGone, Contact
 from lotpro_notifications.clients.inventory import Sale
@@ -17,7 +18,9 @@ from lotpro_notifications.ports import Ports
 from lotpro_notifications.templates import service as templates
 
 #: Purposes of codes that have words of their own; every other purpose reads as `code`.
-_CODE_TEMPLATES = {"confirm_email": "confirm_email", "invitation": "invitation"}
+_CODE_TEMPLATES = {"confirm_email": "confirm_email", "invitation": "invitation", "undo_close": "undo_close"}
+#: Where the link of a token leads; every other purpose is a code to type in and has no link.
+_LINKS = {"undo_close": "accounts/reopen"}
 
 
 class NoAddress(errors.NotFound):
@@ -60,6 +63,10 @@ async def compose(ports: Ports, message: Message) -> Composed:
             return await _vehicle_sold(ports, message)
         case Kind.REQUEST_ANSWERED:
             return await _request_answered(ports, message)
+        case Kind.ACCOUNT_INACTIVE:
+            return await _account_inactive(ports, message)
+        case Kind.ACCOUNT_REMOVED:
+            return await _account_removed(ports, message)
 
 
 async def _code(ports: Ports, message: Message) -> Composed:
@@ -71,7 +78,7 @@ async def _code(ports: Ports, message: Message) -> Composed:
         "expires": _when(revealed.expires_at, now=ports.clock()),
         "organisation_name": revealed.organisation_name or "A dealer",
         # A fragment never leaves the browser: the token is in no server's log.
-        "link": f"{ports.public_url}/invitations#token={revealed.code}",
+        "link": f"{ports.public_url}/{_LINKS.get(revealed.purpose, 'invitations')}#token={revealed.code}",
     }
     content: Letter | Text
     if revealed.channel == Channel.SMS:
@@ -107,6 +114,22 @@ async def _request_answered(ports: Ports, message: Message) -> Composed:
     contact = await _contact(ports, message.user_id)
     facts = {"name": contact.name, "link": f"{ports.public_url}/privacy/requests/{message.about_id}"}
     return Composed(_letter(contact.email, "request_answered", facts))
+
+
+async def _account_inactive(ports: Ports, message: Message) -> Composed:
+    contact = await _contact(ports, message.user_id)
+    end = message.created_at + timedelta(days=message.days_left or 0)
+    facts = {
+        "name": contact.name, "days_left": message.days_left, "end": f"{end.day} {end:%B %Y}",
+        "link": f"{ports.public_url}/sign-in",
+    }
+    return Composed(_letter(contact.email, "account_inactive", facts))
+
+
+async def _account_removed(ports: Ports, message: Message) -> Composed:
+    contact = await _contact(ports, message.user_id)
+    facts = {"name": contact.name, "privacy_email": lotpro_policy.policy().contacts.privacy_email}
+    return Composed(_letter(contact.email, "account_removed", facts))
 
 
 async def _contact(ports: Ports, user_id: UUID | None) -> Contact:
