@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, insert, select, update
 
 from lotpro.identity.v1 import events_pb2
 from lotpro_identity.challenges.domain import (
@@ -16,6 +16,7 @@ from lotpro_identity.challenges.domain import (
     CodeInvalid,
     Codes,
     Purpose,
+    challenge_of,
     is_open,
     lifetime,
 )
@@ -86,19 +87,17 @@ async def answer_code(
     return right, row.org_id
 
 
-async def answer_token(
-    session: Session, *, challenge_id: UUID, token: str, purpose: Purpose, codes: Codes, now: datetime
-) -> UUID | None:
-    """Use up the challenge that a token was derived from; answers whose it is. Raises CodeInvalid."""
-    found = await session.execute(select(CHALLENGES).where(CHALLENGES.c.id == challenge_id).with_for_update())
+async def answer_token(session: Session, *, token: str, purpose: Purpose, codes: Codes, now: datetime) -> Row[Any]:
+    """Use up the challenge that a token was derived from and answer its row; raises CodeInvalid."""
+    challenge_id = challenge_of(token)
+    found = await session.execute(
+        select(CHALLENGES).where(CHALLENGES.c.id == challenge_id, CHALLENGES.c.purpose == purpose).with_for_update()
+    )
     row = found.one_or_none()
-    if row is None or row.purpose != purpose or not _open(row, now):
-        raise CodeInvalid
-    if not hmac.compare_digest(codes.token(row.id, row.salt), token):
+    if row is None or not _open(row, now) or not hmac.compare_digest(codes.token(row.id, row.salt), token):
         raise CodeInvalid
     await session.execute(update(CHALLENGES).where(CHALLENGES.c.id == row.id).values(used_at=now))
-    account_id: UUID | None = row.account_id
-    return account_id
+    return row
 
 
 async def remove_all(session: Session, account_id: UUID) -> None:

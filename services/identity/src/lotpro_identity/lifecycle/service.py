@@ -7,7 +7,7 @@ from lotpro.identity.v1 import events_pb2
 from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.domain import Account, Status
 from lotpro_identity.challenges import service as challenges
-from lotpro_identity.challenges.domain import CodeInvalid, Purpose, challenge_of
+from lotpro_identity.challenges.domain import CodeInvalid, Purpose
 from lotpro_identity.factors import service as factors
 from lotpro_identity.lifecycle import domain, repository
 from lotpro_identity.organisations import service as organisations
@@ -52,10 +52,10 @@ async def close_own(session: Session, caller: Caller, ports: Ports, *, account_i
 async def reopen(session: Session, caller: Caller, ports: Ports, *, token: str) -> None:
     """Take back the closing that a token came with; one signs in as before. Raises CodeInvalid."""
     now = ports.clock()
-    account_id = await challenges.answer_token(
-        session, challenge_id=challenge_of(token), token=token, purpose=Purpose.UNDO_CLOSE, codes=ports.codes, now=now
+    challenge = await challenges.answer_token(
+        session, token=token, purpose=Purpose.UNDO_CLOSE, codes=ports.codes, now=now
     )
-    account = await _locked(session, account_id) if account_id else None
+    account = await _locked(session, challenge.account_id)
     if account is None or account.delete_after is None or account.delete_after <= now:
         raise CodeInvalid
     await accounts.reopen(session, account.id, now=now)

@@ -111,7 +111,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
             check_password(password, known=(body.name, invitation.email))
             hashed = await ports.passwords.hash(password)
         async with database.begin(as_authenticator(caller)) as session:
-            invitation = await service.invitation_for(session, ports, challenge_id=challenge_id, token=body.token)
+            invitation = await service.invitation_for(session, ports, token=body.token)
             account = known or await accounts.add_account(
                 session, ports, name=body.name, email=invitation.email, password_hash=hashed, phone=None,
                 confirmed_at=ports.clock(),

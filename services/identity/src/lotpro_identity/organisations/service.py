@@ -223,13 +223,12 @@ async def invite_member(
     return invitation_id
 
 
-async def invitation_for(session: Session, ports: Ports, *, challenge_id: UUID, token: str) -> Row[Any]:
+async def invitation_for(session: Session, ports: Ports, *, token: str) -> Row[Any]:
     """Use up an invitation's token; raises CodeInvalid."""
-    await challenges.answer_token(
-        session, challenge_id=challenge_id, token=token, purpose=Purpose.INVITATION, codes=ports.codes,
-        now=ports.clock(),
+    challenge = await challenges.answer_token(
+        session, token=token, purpose=Purpose.INVITATION, codes=ports.codes, now=ports.clock()
     )
-    invitation = await repository.invitation_of(session, challenge_id)
+    invitation = await repository.invitation_of(session, challenge.id)
     if invitation is None:
         raise CodeInvalid
     found: Row[Any] = invitation

@@ -81,7 +81,9 @@ class Feed:
             for queue in self._watchers:
                 queue.put_nowait(fresh)
         self._told = {row_id: created_at for row_id, created_at, _ in rows}
-        self._read_until = max((created_at for _, created_at, _ in rows), default=self._clock())
+        # A row from a clock that runs ahead must not hide those of the others.
+        now = self._clock()
+        self._read_until = min(max((created_at for _, created_at, _ in rows), default=now), now)
 
     async def _since(self, moment: datetime | None) -> list[tuple[UUID, datetime, Revocation]]:
         wanted = select(REVOCATIONS).where(REVOCATIONS.c.expires_at > self._clock())
