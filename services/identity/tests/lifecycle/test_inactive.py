@@ -9,6 +9,7 @@ import pytest
 import lotpro_policy
 from lotpro.identity.v1 import identity_pb2, identity_pb2_grpc
 from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
+from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.domain import former
 from lotpro_identity.accounts.service import PHONE
 from lotpro_identity.db import AUTHENTICATOR, METADATA, ROOM
@@ -76,6 +77,18 @@ async def test_activity_within_the_hour_is_not_written_and_still_counts(lives: L
     assert (await lives.account(person)).last_active_at == clock()
     await lives.job("anonymise-inactive", clock() + 180 * DAY)
     assert (await lives.account(person)).status == "anonymised"
+
+
+async def test_a_refresh_waits_for_nobody_who_holds_the_account(lives: Lives) -> None:
+    """Else a refresh and a closing, each holding what the other wants next, would wait for each other."""
+    owner = await lives.identity.owner()
+    lives.identity.clock.advance(timedelta(hours=2))
+    async with lives.identity.runtime.database.begin(system(scope=AUTHENTICATOR)) as session:
+        assert await accounts.lock(session, {id_of(owner)})
+        body = {"refresh_token": owner.refresh_token}
+        async with asyncio.timeout(5):
+            answer = await lives.identity.post("/sessions:refresh", body)
+        assert answer.status_code == 200
 
 
 async def test_a_dry_run_counts_and_changes_nothing_and_a_second_run_finds_nothing(lives: Lives) -> None:

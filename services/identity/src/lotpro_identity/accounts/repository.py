@@ -73,12 +73,17 @@ async def set_life(session: Session, account_id: UUID, values: dict[str, object]
 
 
 async def note_activity(session: Session, account_id: UUID, *, now: datetime) -> None:
-    """They were here; never moves the moment back."""
-    await session.execute(
-        update(ACCOUNTS)
+    """They were here; never moves the moment back.
+
+    A row that somebody else holds is left for the next time: a refresh holds its session here, and whoever ends an
+    account wants that session next, so the two must not wait for each other.
+    """
+    free = (
+        select(ACCOUNTS.c.id)
         .where(ACCOUNTS.c.id == account_id, ACCOUNTS.c.last_active_at < now)
-        .values(last_active_at=now)
+        .with_for_update(skip_locked=True)
     )
+    await session.execute(update(ACCOUNTS).where(ACCOUNTS.c.id == free.scalar_subquery()).values(last_active_at=now))
 
 
 async def inactive(

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import delete, func, insert, select, text
 
 from lotpro_identity.db import DIRECTORY
 from lotpro_identity.revocations.models import REVOCATIONS
@@ -38,8 +38,7 @@ async def revoke_access(session: Session, account_id: UUID, *, version: int, now
 async def _add(session: Session, rows: list[dict[str, object]], now: datetime) -> None:
     if not rows:
         return
-    common = {"created_at": now, "expires_at": now + KEPT}
-    await session.execute(insert(REVOCATIONS), [{"id": ids.new(), **row, **common} for row in rows])
+    await session.execute(insert(REVOCATIONS), [{"id": ids.new(), **row, "expires_at": now + KEPT} for row in rows])
     await session.execute(text(f"SELECT pg_notify('{CHANNEL}', '')"))
 
 
@@ -56,7 +55,7 @@ class Feed:
         self._database, self._known, self._clock = database, known, clock
         self._watchers: set[asyncio.Queue[list[Revocation]]] = set()
         self._read_until: datetime | None = None
-        self._told: dict[UUID, datetime] = {}
+        self._told: set[UUID] = set()
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -67,34 +66,33 @@ class Feed:
         queue: asyncio.Queue[list[Revocation]] = asyncio.Queue()
         self._watchers.add(queue)
         try:
-            yield [revocation for _, _, revocation in await self._since(None)]
+            yield [revocation for _, revocation in (await self._since(None))[1]]
             while follow:
                 yield await queue.get()
         finally:
             self._watchers.discard(queue)
 
     async def _read(self) -> None:
-        rows = await self._since(self._read_until)
-        fresh = [revocation for row_id, _, revocation in rows if row_id not in self._told]
+        moment, rows = await self._since(self._read_until)
+        fresh = [revocation for row_id, revocation in rows if row_id not in self._told]
         if fresh:
             self._known.add(fresh)
             for queue in self._watchers:
                 queue.put_nowait(fresh)
-        self._told = {row_id: created_at for row_id, created_at, _ in rows}
-        # A row from a clock that runs ahead must not hide those of the others.
-        now = self._clock()
-        self._read_until = min(max((created_at for _, created_at, _ in rows), default=now), now)
+        self._told = {row_id for row_id, _ in rows}
+        self._read_until = moment
 
-    async def _since(self, moment: datetime | None) -> list[tuple[UUID, datetime, Revocation]]:
+    async def _since(self, moment: datetime | None) -> tuple[datetime, list[tuple[UUID, Revocation]]]:
+        """The database's time, which all replicas share, and what was written since an earlier one."""
         wanted = select(REVOCATIONS).where(REVOCATIONS.c.expires_at > self._clock())
         if moment is not None:
             wanted = wanted.where(REVOCATIONS.c.created_at > moment - OVERLAP)
         async with self._database.begin(system(scope=DIRECTORY)) as session:
+            now = (await session.execute(select(func.now()))).scalar_one()
             rows = await session.execute(wanted)
-        return [
+        return now, [
             (
                 row.id,
-                row.created_at,
                 Revocation(
                     expires_at=row.expires_at.timestamp(), session_id=row.session_id, user_id=row.account_id,
                     access_version=row.access_version,

@@ -178,6 +178,7 @@ async def _by_password(database: Database, ports: Ports, caller: Caller, body: S
         raise CredentialsInvalid
     async with database.begin(as_authenticator(caller)) as session:
         await attempts.forgive(session, "password", account=email, ip=caller.origin.ip)
+        await accounts.note_activity(session, account.id, noted=account.last_active_at, now=ports.clock())
         if ports.passwords.is_outdated(account.password_hash):
             await accounts.set_password(session, account.id, await ports.passwords.hash(password))
     return account
