@@ -7,7 +7,6 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
 
 from kit.tests.conftest import Sample
 from lotpro_kit import crypto, ids
@@ -34,7 +33,8 @@ async def test_a_destroyed_data_key_takes_its_data_along(sample: Sample) -> None
         sealed = first.encrypt("Jane", context="name")
         again = await keyring.for_subject(session, subject)
         assert again.decrypt(sealed, context="name") == "Jane"
-        await session.execute(text("DELETE FROM data_keys WHERE subject_id = :id"), {"id": subject})
+        assert await keyring.destroy(session, subject)
+        assert not await keyring.destroy(session, subject)
         with pytest.raises(crypto.Undecryptable):
             await keyring.existing(session, subject)
         fresh = await keyring.for_subject(session, subject)

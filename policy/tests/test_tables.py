@@ -131,6 +131,18 @@ def test_no_answer_is_due_later_than_thirty_days_or_before_an_erasure_is_done(re
     assert clocks.answer_due(received) < clocks.extended_answer_due(received) <= months_after(received, 3)
 
 
+def test_whoever_is_inactive_is_warned_in_time_and_never_at_once() -> None:
+    policy = lotpro_policy.policy()
+    warnings = policy.clocks.inactivity_warning_days
+    assert warnings
+    assert max(warnings) < policy.retention["inactive_accounts"].period.days
+
+
+def test_a_closing_can_be_taken_back_until_the_account_is_deleted() -> None:
+    policy = lotpro_policy.policy()
+    assert policy.clocks.account_closure_undo_days == policy.retention["account_information"].period.days
+
+
 def test_the_californian_clocks_count_business_days_to_confirm_and_days_to_answer() -> None:
     clocks = lotpro_policy.policy().clocks
     assert clocks.ccpa_acknowledge_due(date(2026, 11, 20)) == date(2026, 12, 4)

@@ -11,10 +11,11 @@ from tests.e2e import flow
 from tests.e2e.operations import Operation, is_public, operations
 from tests.e2e.stack import ROOT, Stack
 
-#: Signing out comes last: it ends the stranger's session, and with it what the stranger could still be asked to try.
+#: These come last: they end the stranger's session, and with it what the stranger could still be asked to try.
+ENDING = ("close_own_account", "sign_out")
 ALL = sorted(
     operations(json.loads((ROOT / "gateway" / "openapi.json").read_text(encoding="utf-8"))),
-    key=lambda operation: operation.name == "sign_out",
+    key=lambda operation: operation.name in ENDING,
 )
 PROTECTED = [pytest.param(op, id=op.name) for op in ALL if not is_public(op)]
 #: Operations that the search below cannot judge, each with the reason. The list may only get shorter.

@@ -97,6 +97,13 @@ class Keyring:
         )
         return {subject_id: self._open(subject_id, wrapped) for subject_id, wrapped in found}
 
+    async def destroy(self, session: Session, subject_id: UUID) -> bool:
+        """Shred what the subject's key encrypted, in every copy of it; answers whether there was a key."""
+        gone = await session.execute(
+            _DATA_KEYS.delete().where(_DATA_KEYS.c.subject_id == subject_id).returning(_DATA_KEYS.c.subject_id)
+        )
+        return gone.scalar_one_or_none() is not None
+
     def wrap(self, content: bytes, *, context: str) -> bytes:
         """Encrypt short-lived content that belongs to no one subject."""
         nonce = os.urandom(NONCE)

@@ -28,6 +28,8 @@ class Clocks(Record):
     ccpa_answer_days: PositiveInt
     erasure_execute_days: PositiveInt
     account_closure_undo_days: PositiveInt
+    #: Days before an inactive account is anonymised on which its owner is warned; ours, the policy promises none.
+    inactivity_warning_days: tuple[PositiveInt, ...]
 
     def answer_due(self, received: date) -> date:
         """The last day to answer: the sooner of the policy's 30 days and one calendar month."""

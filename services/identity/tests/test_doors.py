@@ -84,7 +84,7 @@ async def test_privacy_finds_a_member_by_id_or_address_inside_the_organisation_o
 @pytest.mark.parametrize(
     "table",
     ["accounts", "organisations", "stores", "memberships", "invitations", "challenges", "factors",
-     "ceremonies", "devices", "recovery_codes", "sessions", "refresh_tokens"],
+     "ceremonies", "devices", "recovery_codes", "sessions", "refresh_tokens", "lifecycle_announcements"],
 )
 async def test_without_a_caller_or_as_a_stranger_no_row_exists(identity: Identity, table: str) -> None:
     owner = await identity.owner()

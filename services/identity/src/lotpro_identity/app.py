@@ -13,6 +13,8 @@ from lotpro_identity.factors import api as factors_api
 from lotpro_identity.factors.relying_party import RelyingParty
 from lotpro_identity.keys import api as keys_api
 from lotpro_identity.keys.domain import Signer
+from lotpro_identity.lifecycle import api as lifecycle_api
+from lotpro_identity.lifecycle import jobs as lifecycle_jobs
 from lotpro_identity.organisations import api as organisations_api
 from lotpro_identity.organisations.rpc import IdentityRpc
 from lotpro_identity.participant.rpc import ParticipantRpc
@@ -52,6 +54,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             passwords_api.router(database, ports),
             addresses_api.router(database, ports),
             recovery_api.router(database, ports),
+            lifecycle_api.router(database, ports),
             keys_api.router(ports),
         ],
         servicers=[
@@ -71,7 +74,14 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
                 RevocationRpc(feed),
             ),
         ],
-        jobs=[service.housekeeping(database), jobs.expire_challenges(database), jobs.expire_devices(database)],
+        jobs=[
+            service.housekeeping(database),
+            jobs.expire_challenges(database),
+            jobs.expire_devices(database),
+            lifecycle_jobs.warn_inactive(database, ports),
+            lifecycle_jobs.anonymise_inactive(database, ports),
+            lifecycle_jobs.delete_closed(database, ports),
+        ],
         follow=feed.run,
     )
 

@@ -2,7 +2,8 @@
 
 import unicodedata
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from uuid import UUID
 
 import phonenumbers
@@ -18,6 +19,23 @@ PASSWORD_MIN, PASSWORD_MAX = 12, 128
 SCORED = 72
 #: zxcvbn's scale is 0..4; below 2 a password falls to 10^6 guesses.
 WEAKEST_SCORE = 2
+#: Activity is written down at most once in this time, so that staying signed in stays cheap.
+ACTIVITY_NOTED = timedelta(hours=1)
+#: What everybody else reads where a person was.
+FORMER_NAME = "Former member"
+
+
+class Status(StrEnum):
+    """Where an account is in its life; only an active one can be used."""
+
+    ACTIVE = "active"
+    CLOSING = "closing"
+    ANONYMISED = "anonymised"
+    DELETED = "deleted"
+
+
+#: Of these nothing is left that names the person.
+ENDED = frozenset({Status.ANONYMISED, Status.DELETED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +52,26 @@ class Account:
     created_at: datetime
     version: int
     access_version: int
+    status: str
+    last_active_at: datetime
+    delete_after: datetime | None
     #: Somebody else may know the password: it opens nothing until a new one is set.
     reset_required_at: datetime | None = None
 
     @property
+    def is_active(self) -> bool:
+        """Whether it can be used."""
+        return self.status == Status.ACTIVE
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the person is gone from it."""
+        return self.status in ENDED
+
+    @property
     def may_sign_in(self) -> bool:
         """Whether its password opens anything."""
-        return self.email_confirmed_at is not None and self.reset_required_at is None
+        return self.is_active and self.email_confirmed_at is not None and self.reset_required_at is None
 
 
 class EmailInvalid(errors.Invalid):
@@ -69,6 +100,14 @@ class PasswordTooWeak(errors.Invalid):
 
     code = "identity.password_too_weak"
     message = "Use at least 12 characters that are not a common password, your name or your address."
+
+
+def former(account_id: UUID) -> dict[str, object]:
+    """What stands in an account in place of the person: an address nobody can have and a hash nothing matches."""
+    return {
+        "name": FORMER_NAME, "email": f"former-{account_id}@invalid", "phone": None, "locale": "en-US",
+        "password_hash": "!", "email_confirmed_at": None, "reset_required_at": None,
+    }
 
 
 def normalised_email(text: str) -> str:

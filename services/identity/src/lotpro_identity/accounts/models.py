@@ -19,6 +19,13 @@ ACCOUNTS = Table(
     #: Grows whenever what the person may do changes; access tokens carry it.
     Column("reset_required_at", DateTime(timezone=True)),
     Column("access_version", BigInteger, nullable=False, server_default="1"),
+    Column("status", String(16), nullable=False, server_default="active"),
+    #: When the person last signed in or stayed signed in; behind by ACTIVITY_NOTED at most.
+    Column("last_active_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    #: A closing account is deleted from this moment on.
+    Column("delete_after", DateTime(timezone=True)),
+    #: When it was anonymised or deleted.
+    Column("ended_at", DateTime(timezone=True)),
 )
 
 #: How often something was tried in a window; the key is a digest, so the table names nobody.

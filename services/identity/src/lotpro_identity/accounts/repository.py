@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import insert, select, update
 
-from lotpro_identity.accounts.domain import Account
+from lotpro_identity.accounts.domain import Account, Status
 from lotpro_identity.accounts.models import ACCOUNTS
 from lotpro_kit.db import Session
 
@@ -57,6 +57,55 @@ async def raise_access_version(session: Session, account_id: UUID) -> int | None
     )
     version: int | None = raised.scalar_one_or_none()
     return version
+
+
+async def lock(session: Session, account_ids: set[UUID]) -> dict[UUID, Account]:
+    """The accounts as they are now, held until the transaction ends; always in the same order, against deadlocks."""
+    rows = await session.execute(
+        select(*_COLUMNS).where(ACCOUNTS.c.id.in_(account_ids)).order_by(ACCOUNTS.c.id).with_for_update()
+    )
+    return {row.id: Account(*row) for row in rows}
+
+
+async def set_life(session: Session, account_id: UUID, values: dict[str, object]) -> None:
+    """Write what changes in an account's life."""
+    await session.execute(
+        update(ACCOUNTS).where(ACCOUNTS.c.id == account_id).values(version=ACCOUNTS.c.version + 1, **values)
+    )
+
+
+async def note_activity(session: Session, account_id: UUID, *, now: datetime) -> None:
+    """They were here; never moves the moment back.
+
+    A row that somebody else holds is left for the next time: a refresh holds its session here, and whoever ends an
+    account wants that session next, so the two must not wait for each other.
+    """
+    free = (
+        select(ACCOUNTS.c.id)
+        .where(ACCOUNTS.c.id == account_id, ACCOUNTS.c.last_active_at < now)
+        .with_for_update(skip_locked=True)
+    )
+    await session.execute(update(ACCOUNTS).where(ACCOUNTS.c.id == free.scalar_subquery()).values(last_active_at=now))
+
+
+async def inactive(
+    session: Session, *, since: datetime, until: datetime | None, after: UUID | None, limit: int
+) -> list[Account]:
+    """Active accounts last used at `since` or before, and later than `until`; by id, beginning after one."""
+    wanted = select(*_COLUMNS).where(ACCOUNTS.c.status == Status.ACTIVE, ACCOUNTS.c.last_active_at <= since)
+    if until is not None:
+        wanted = wanted.where(ACCOUNTS.c.last_active_at > until)
+    if after is not None:
+        wanted = wanted.where(ACCOUNTS.c.id > after)
+    return [Account(*row) for row in await session.execute(wanted.order_by(ACCOUNTS.c.id).limit(limit))]
+
+
+async def to_delete(session: Session, *, by: datetime, after: UUID | None, limit: int) -> list[Account]:
+    """Closing accounts whose time has come; by id, beginning after one."""
+    wanted = select(*_COLUMNS).where(ACCOUNTS.c.status == Status.CLOSING, ACCOUNTS.c.delete_after <= by)
+    if after is not None:
+        wanted = wanted.where(ACCOUNTS.c.id > after)
+    return [Account(*row) for row in await session.execute(wanted.order_by(ACCOUNTS.c.id).limit(limit))]
 
 
 async def change(session: Session, account_id: UUID, *, expected: int, values: dict[str, object]) -> Account | None:

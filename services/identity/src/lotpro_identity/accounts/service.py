@@ -7,7 +7,15 @@ from sqlalchemy.exc import IntegrityError
 
 from lotpro.identity.v1 import events_pb2
 from lotpro_identity.accounts import attempts, repository
-from lotpro_identity.accounts.domain import Account, EmailTaken, normalised_email, normalised_phone
+from lotpro_identity.accounts.domain import (
+    ACTIVITY_NOTED,
+    Account,
+    EmailTaken,
+    Status,
+    former,
+    normalised_email,
+    normalised_phone,
+)
 from lotpro_identity.challenges import service as challenges
 from lotpro_identity.challenges.domain import CodeInvalid, Purpose
 from lotpro_identity.ports import Ports
@@ -65,6 +73,47 @@ async def change_access(session: Session, account_id: UUID, *, now: datetime) ->
         await revocations.revoke_access(session, account_id, version=version, now=now)
 
 
+async def note_activity(session: Session, account_id: UUID, *, noted: datetime, now: datetime) -> None:
+    """The person is here; written when what was `noted` is an hour old, so it is behind by that much at most."""
+    if now - noted >= ACTIVITY_NOTED:
+        await repository.note_activity(session, account_id, now=now)
+
+
+async def lock(session: Session, account_ids: set[UUID]) -> dict[UUID, Account]:
+    """The accounts as they are now; nobody else changes them before this transaction ends."""
+    return await repository.lock(session, account_ids)
+
+
+async def list_inactive(
+    session: Session, *, since: datetime, until: datetime | None = None, after: UUID | None, limit: int
+) -> list[Account]:
+    """A batch, by id, of active accounts that were last used at `since` or before, and later than `until`."""
+    return await repository.inactive(session, since=since, until=until, after=after, limit=limit)
+
+
+async def list_to_delete(session: Session, *, by: datetime, after: UUID | None, limit: int) -> list[Account]:
+    """A batch, by id, of closing accounts whose time has come."""
+    return await repository.to_delete(session, by=by, after=after, limit=limit)
+
+
+async def begin_closing(session: Session, account_id: UUID, *, delete_after: datetime) -> None:
+    """The account can no longer be used, and is deleted from that moment on."""
+    await repository.set_life(session, account_id, {"status": Status.CLOSING, "delete_after": delete_after})
+
+
+async def reopen(session: Session, account_id: UUID, *, now: datetime) -> None:
+    """A closing account is in use again."""
+    values: dict[str, object] = {"status": Status.ACTIVE, "delete_after": None, "last_active_at": now}
+    await repository.set_life(session, account_id, values)
+
+
+async def end(session: Session, ports: Ports, account_id: UUID, *, status: Status, now: datetime) -> None:
+    """Take the person out of the account for good and destroy their key: what it encrypted is lost in every copy."""
+    values: dict[str, object] = {"status": status, "delete_after": None, "ended_at": now}
+    await repository.set_life(session, account_id, former(account_id) | values)
+    await ports.keyring.destroy(session, account_id)
+
+
 async def add_account(
     session: Session,
     ports: Ports,
@@ -76,12 +125,12 @@ async def add_account(
     confirmed_at: datetime | None,
 ) -> Account:
     """Store a new account; the phone number is encrypted under the person's own key."""
-    account_id = ids.new()
+    account_id, now = ids.new(), ports.clock()
     key = await ports.keyring.for_subject(session, account_id)
     account = Account(
         id=account_id, email=email, name=name, phone=key.encrypt(phone, context=PHONE) if phone else None,
-        locale="en-US", password_hash=password_hash, email_confirmed_at=confirmed_at, created_at=ports.clock(),
-        version=1, access_version=1,
+        locale="en-US", password_hash=password_hash, email_confirmed_at=confirmed_at, created_at=now,
+        version=1, access_version=1, status=Status.ACTIVE, last_active_at=now, delete_after=None,
     )
     await repository.add(session, account)
     return account
@@ -93,7 +142,7 @@ async def confirm_email(session: Session, caller: Caller, ports: Ports, *, email
     address = normalised_email(email)
     await attempts.reserve(session, "code", account=address, ip=caller.origin.ip, now=now)
     account = await repository.by_email(session, address)
-    if account is None:
+    if account is None or not account.is_active:
         return None
     right, challenge = await challenges.answer_code(
         session, account_id=account.id, purpose=Purpose.CONFIRM_EMAIL, code=code, codes=ports.codes, now=now
@@ -115,7 +164,7 @@ async def resend_code(session: Session, caller: Caller, ports: Ports, *, email: 
     address = normalised_email(email)
     await attempts.reserve(session, "resend", account=address, ip=caller.origin.ip, now=now)
     account = await repository.by_email(session, address)
-    if account is not None and account.email_confirmed_at is None:
+    if account is not None and account.is_active and account.email_confirmed_at is None:
         await challenges.open_challenge(
             session, purpose=Purpose.CONFIRM_EMAIL, account_id=account.id, org_id=None, now=now
         )

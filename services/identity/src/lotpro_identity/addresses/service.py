@@ -67,7 +67,8 @@ async def undo_change(session: Session, caller: Caller, ports: Ports, *, token: 
     row = await challenges.answer_token(
         session, token=token, purpose=Purpose.UNDO_EMAIL, codes=ports.codes, now=now
     )
-    if await accounts.find(session, row.account_id) is None:
+    account = await accounts.find(session, row.account_id)
+    if account is None or not account.is_active:
         raise CodeInvalid
     await accounts.set_email(session, row.account_id, challenges.open_address(ports.keyring, row))
     await accounts.require_reset(session, row.account_id, now=now)

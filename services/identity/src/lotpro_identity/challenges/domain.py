@@ -38,6 +38,7 @@ class Purpose(StrEnum):
     RESET_FACTORS = "reset_factors"
     CHANGE_EMAIL = "change_email"
     UNDO_EMAIL = "undo_email"
+    UNDO_CLOSE = "undo_close"
     ALERT = "alert"
 
 
@@ -50,7 +51,10 @@ class Channel(StrEnum):
 
 #: These are sent as a link with a token; every other purpose is six digits to type.
 TOKENS = frozenset(
-    {Purpose.INVITATION, Purpose.RESET_PASSWORD, Purpose.RESET_FACTORS, Purpose.UNDO_EMAIL, Purpose.ALERT}
+    {
+        Purpose.INVITATION, Purpose.RESET_PASSWORD, Purpose.RESET_FACTORS, Purpose.UNDO_EMAIL, Purpose.UNDO_CLOSE,
+        Purpose.ALERT,
+    }
 )
 #: Of these several may be open for one person; of every other purpose the newest ends the others.
 SIDE_BY_SIDE = frozenset({Purpose.INVITATION, Purpose.UNDO_EMAIL, Purpose.ALERT})
@@ -71,9 +75,11 @@ class ChallengeOver(errors.Conflict):
 
 
 def lifetime(purpose: Purpose) -> timedelta:
-    """How long a challenge is good: the policy's 10 minutes for codes."""
+    """How long a challenge is good: the policy's 10 minutes for codes, its days to take a closing back."""
     if purpose in _LIFETIMES:
         return _LIFETIMES[purpose]
+    if purpose is Purpose.UNDO_CLOSE:
+        return timedelta(days=lotpro_policy.policy().clocks.account_closure_undo_days)
     return lotpro_policy.policy().retention["mfa_codes"].duration
 
 

@@ -133,6 +133,11 @@ async def end_all(session: Session, account_id: UUID, *, purposes: Collection[Pu
     )
 
 
+async def remove_all(session: Session, account_id: UUID) -> None:
+    """Drop every challenge of an account: none of them can be answered any more."""
+    await session.execute(CHALLENGES.delete().where(CHALLENGES.c.account_id == account_id))
+
+
 def seal_address(keyring: Keyring, address: str) -> bytes:
     """An address as a challenge keeps it."""
     return keyring.wrap(address.encode(), context=ADDRESS)

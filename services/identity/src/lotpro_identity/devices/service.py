@@ -119,6 +119,11 @@ async def revoke_all(session: Session, caller: Caller, ports: Ports, *, account_
     return len(device_ids)
 
 
+async def remove_all(session: Session, account_id: UUID) -> None:
+    """Drop every device of a person."""
+    await session.execute(delete(DEVICES).where(DEVICES.c.account_id == account_id))
+
+
 async def forget(session: Session, *, as_of: datetime) -> int:
     """Drop the devices that are not trusted any more at a moment; answers how many."""
     over = as_of - trust_period()

@@ -12,7 +12,7 @@ from lotpro_identity.alerts import service as alerts
 from lotpro_identity.alerts.domain import Topic
 from lotpro_identity.factors import domain
 from lotpro_identity.factors.domain import STRONG, Kind
-from lotpro_identity.factors.models import FACTORS, RECOVERY_CODES
+from lotpro_identity.factors.models import CEREMONIES, FACTORS, RECOVERY_CODES
 from lotpro_identity.ports import Ports
 from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
@@ -177,8 +177,8 @@ async def remove(session: Session, caller: Caller, ports: Ports, *, account_id: 
 
 async def remove_all(session: Session, account_id: UUID) -> None:
     """Remove every factor and recovery code of a person, who has to enrol again before anything else."""
-    await session.execute(delete(FACTORS).where(FACTORS.c.account_id == account_id))
-    await session.execute(delete(RECOVERY_CODES).where(RECOVERY_CODES.c.account_id == account_id))
+    for table in (FACTORS, CEREMONIES, RECOVERY_CODES):
+        await session.execute(delete(table).where(table.c.account_id == account_id))
 
 
 async def touch(session: Session, factor_id: UUID, *, now: datetime) -> None:

@@ -104,7 +104,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
         if invitation is None:
             raise CodeInvalid
         if known is not None:
-            if not await ports.passwords.verify(password, known.password_hash):
+            if not await ports.passwords.verify(password, known.password_hash) or not known.is_active:
                 raise CodeInvalid
             hashed = known.password_hash
         else:

@@ -46,6 +46,13 @@ class MayNotGrant(errors.Forbidden):
     message = "Only an owner may give this role."
 
 
+class LastOwner(errors.Conflict):
+    """The person is the only owner of an organisation in which others work."""
+
+    code = "identity.last_owner"
+    message = "Others work in your organisation. Make one of them its owner first."
+
+
 def check_time_zone(name: str) -> None:
     """Refuse what is no time zone; raises TimeZoneUnknown."""
     if name not in zoneinfo.available_timezones():

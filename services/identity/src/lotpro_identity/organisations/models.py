@@ -22,6 +22,8 @@ ORGANISATIONS = Table(
     Column("name", String(200), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("version", BigInteger, nullable=False, server_default="1"),
+    #: Since when it has no owner: the last one's account ended.
+    Column("orphaned_at", DateTime(timezone=True)),
 )
 
 STORES = Table(

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, or_, select, update
 
 from lotpro_identity.organisations.models import INVITATIONS, MEMBERSHIPS, ORGANISATIONS, STORES
 from lotpro_kit import ids
@@ -66,6 +66,28 @@ async def members(session: Session, org_id: UUID) -> Rows:
         .order_by(MEMBERSHIPS.c.created_at, MEMBERSHIPS.c.id)
     )
     return found.all()
+
+
+async def remove_memberships(session: Session, account_id: UUID) -> Rows:
+    """Take every role from a person; answers them: org_id, role."""
+    gone = await session.execute(
+        delete(MEMBERSHIPS)
+        .where(MEMBERSHIPS.c.account_id == account_id)
+        .returning(MEMBERSHIPS.c.org_id, MEMBERSHIPS.c.role)
+    )
+    return gone.all()
+
+
+async def mark_orphaned(session: Session, org_id: UUID, *, now: datetime) -> None:
+    """The organisation has no owner any more."""
+    await session.execute(update(ORGANISATIONS).where(ORGANISATIONS.c.id == org_id).values(orphaned_at=now))
+
+
+async def remove_invitations(session: Session, account_id: UUID, email: str) -> None:
+    """Drop the invitations to a person, by the address or by who accepted."""
+    await session.execute(
+        delete(INVITATIONS).where(or_(INVITATIONS.c.email == email, INVITATIONS.c.accepted_by == account_id))
+    )
 
 
 async def add_invitation(

@@ -25,26 +25,30 @@ class IdentityRpc(identity_pb2_grpc.IdentityServiceServicer):
     async def GetContacts(  # noqa: N802 - gRPC's name
         self, request: identity_pb2.GetContactsRequest, context: Any
     ) -> identity_pb2.GetContactsResponse:
-        """Contact data of accounts; unknown ids are left out."""
+        """Contact data of accounts; unknown ids and people who are gone are left out."""
         wanted = {rpc.request_id(user_id) for user_id in request.user_ids}
         async with self._database.begin(system(scope=DIRECTORY)) as session:
             found = await accounts.find_many(session, wanted)
+            known = [account for account in found.values() if not account.is_ended]
             contacts = [
                 identity_pb2.Contact(
                     user_id=str(account.id), name=account.name, email=account.email, locale=account.locale,
                     phone=await accounts.phone_of(session, self._ports, account) or "",
                 )
-                for account in found.values()
+                for account in known
             ]
         return identity_pb2.GetContactsResponse(contacts=contacts)
 
     async def GetMembers(  # noqa: N802 - gRPC's name
         self, request: identity_pb2.GetMembersRequest, context: Any
     ) -> identity_pb2.GetMembersResponse:
-        """The members of an organisation, all or those with one of the roles."""
+        """The members of an organisation; for roles, those who can use one of them (not while closing the account)."""
         org_id = rpc.request_id(request.org_id)
         async with self._database.begin(system(org_id, scope=DIRECTORY)) as session:
             rows = await repository.members(session, org_id)
+            people = await accounts.find_many(session, {row.account_id for row in rows})
+        if request.roles:
+            rows = [row for row in rows if row.account_id in people and people[row.account_id].is_active]
         members: dict[str, identity_pb2.Member] = {}
         for row in rows:
             member = members.setdefault(str(row.account_id), identity_pb2.Member(user_id=str(row.account_id)))
@@ -105,7 +109,7 @@ class IdentityRpc(identity_pb2_grpc.IdentityServiceServicer):
     async def _known(self, answer: identity_pb2.RevealCodeResponse, challenge: Any) -> None:
         async with self._database.begin(system(scope=DIRECTORY)) as session:
             account = await accounts.find(session, challenge.account_id)
-        if account is None:
+        if account is None or account.is_ended:
             raise errors.NotFound
         answer.address = challenges.open_address(self._ports.keyring, challenge) or account.email
         answer.locale = account.locale

@@ -13,7 +13,7 @@ from lotpro_identity.accounts.domain import Account, normalised_email, normalise
 from lotpro_identity.challenges import service as challenges
 from lotpro_identity.challenges.domain import CodeInvalid, Purpose
 from lotpro_identity.organisations import repository
-from lotpro_identity.organisations.domain import Role, check_grant, check_time_zone
+from lotpro_identity.organisations.domain import LastOwner, Role, check_grant, check_time_zone
 from lotpro_identity.ports import Ports
 from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
@@ -44,7 +44,7 @@ async def sign_up(
     await attempts.reserve(session, "sign_up", account=address, ip=caller.origin.ip, now=now)
     known = await accounts.find_by_email(session, address)
     if known is not None:
-        if known.email_confirmed_at is None:
+        if known.is_active and known.email_confirmed_at is None:
             await challenges.open_challenge(
                 session, purpose=Purpose.CONFIRM_EMAIL, account_id=known.id, org_id=None, now=now
             )
@@ -132,6 +132,52 @@ async def home_of(session: Session, account_id: UUID) -> UUID | None:
     """The organisation a person signs in to: the one they joined first."""
     rows = await repository.memberships_of(session, account_id)
     return rows[0].org_id if rows else None
+
+
+async def co_owners(session: Session, account_id: UUID) -> set[UUID]:
+    """The other owners of the organisations that a person owns."""
+    people: set[UUID] = set()
+    for org_id in await _owned(session, account_id):
+        rows = await repository.members(session, org_id)
+        people |= {row.account_id for row in rows if row.role == Role.ORG_OWNER}
+    return people - {account_id}
+
+
+async def check_may_leave(session: Session, account_id: UUID) -> None:
+    """Refuse to take the last owner from an organisation in which others work; raises LastOwner.
+
+    The accounts of the co-owners are to be locked: two who leave at once would each see the other stay.
+    """
+    for org_id in await _owned(session, account_id):
+        rows = [row for row in await repository.members(session, org_id) if row.account_id != account_id]
+        people = await accounts.find_many(session, {row.account_id for row in rows})
+        staying = [row for row in rows if row.account_id in people and people[row.account_id].is_active]
+        if staying and not any(row.role == Role.ORG_OWNER for row in staying):
+            raise LastOwner
+
+
+async def leave_all(session: Session, caller: Caller, ports: Ports, *, account_id: UUID) -> None:
+    """Take every role from a person; an organisation that is left without an owner is marked and reported."""
+    now = ports.clock()
+    gone = await repository.remove_memberships(session, account_id)
+    for org_id in {row.org_id for row in gone if row.role == Role.ORG_OWNER}:
+        if any(row.role == Role.ORG_OWNER for row in await repository.members(session, org_id)):
+            continue
+        await repository.mark_orphaned(session, org_id, now=now)
+        await outbox.put(session, events_pb2.OrganisationOrphaned(org_id=str(org_id)))
+        await ports.security_log.record(
+            session, caller, "identity:organisation:orphan", at=now, org_id=org_id, subject=("organisation", org_id)
+        )
+
+
+async def forget_invitations(session: Session, *, account_id: UUID, email: str) -> None:
+    """Drop the invitations to a person."""
+    await repository.remove_invitations(session, account_id, email)
+
+
+async def _owned(session: Session, account_id: UUID) -> set[UUID]:
+    rows = await repository.memberships_of(session, account_id)
+    return {row.org_id for row in rows if row.role == Role.ORG_OWNER}
 
 
 async def list_members(session: Session, caller: Caller) -> list[tuple[Any, Account]]:

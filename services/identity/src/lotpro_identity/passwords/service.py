@@ -30,7 +30,7 @@ async def request_reset(session: Session, caller: Caller, ports: Ports, *, email
     now, address = ports.clock(), normalised_email(email)
     await attempts.reserve(session, "reset", account=address, ip=caller.origin.ip, now=now)
     account = await accounts.find_by_email(session, address)
-    if account is None or account.email_confirmed_at is None:
+    if account is None or not account.is_active or account.email_confirmed_at is None:
         return
     org_id = await organisations.home_of(session, account.id)
     await challenges.open_challenge(
@@ -48,7 +48,7 @@ async def account_to_reset(session: Session, ports: Ports, *, token: str) -> Acc
         session, token=token, purpose=Purpose.RESET_PASSWORD, codes=ports.codes, now=ports.clock()
     )
     account = await accounts.find(session, row.account_id)
-    if account is None:
+    if account is None or not account.is_active:
         raise CodeInvalid
     return account
 

@@ -26,7 +26,7 @@ async def not_me(session: Session, caller: Caller, ports: Ports, *, token: str) 
     now = ports.clock()
     row = await challenges.answer_token(session, token=token, purpose=Purpose.ALERT, codes=ports.codes, now=now)
     account = await accounts.find(session, row.account_id)
-    if account is None:
+    if account is None or not account.is_active:
         raise CodeInvalid
     await accounts.require_reset(session, account.id, now=now)
     await sessions.end_all(session, ports, account_id=account.id)
@@ -67,7 +67,7 @@ async def account_to_recover(session: Session, ports: Ports, *, token: str) -> A
         session, token=token, purpose=Purpose.RESET_FACTORS, codes=ports.codes, now=ports.clock()
     )
     account = await accounts.find(session, row.account_id)
-    if account is None:
+    if account is None or not account.is_active:
         raise CodeInvalid
     return account
 
@@ -82,7 +82,7 @@ async def reset_factors(session: Session, caller: Caller, ports: Ports, *, token
         session, token=token, purpose=Purpose.RESET_FACTORS, codes=ports.codes, now=now
     )
     account = await accounts.find(session, row.account_id)
-    if account is None:
+    if account is None or not account.is_active:
         raise CodeInvalid
     await factors.remove_all(session, account.id)
     await sessions.end_all(session, ports, account_id=account.id)

@@ -3,10 +3,11 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 
 from lotpro_identity.accounts import attempts
 from lotpro_identity.accounts import service as accounts
@@ -19,7 +20,7 @@ from lotpro_identity.organisations.domain import roles_claim
 from lotpro_identity.ports import Ports
 from lotpro_identity.revocations import service as revocations
 from lotpro_identity.risk import domain as risk
-from lotpro_identity.sessions.domain import SessionOver, Use, digest, judge, network_of
+from lotpro_identity.sessions.domain import CredentialsInvalid, SessionOver, Use, digest, judge, network_of
 from lotpro_identity.sessions.models import REFRESH_TOKENS, SESSIONS
 from lotpro_identity.sessions.tokens import Opened, access_token, session_lifetime
 from lotpro_kit import errors, ids
@@ -43,10 +44,16 @@ async def open_session(
     """A new session with its first tokens; where it was opened is encrypted under the person's key.
 
     What is unusual about it is told to the owner and the security log. With `trust` the device is trusted from now on.
+    Raises CredentialsInvalid for an account that was closed meanwhile.
     """
     now = ports.clock()
     session_id = ids.new()
-    access = await access_of(session, account_id)
+    try:
+        access = await access_of(session, account_id)
+    except SessionOver as closed:
+        # The password was right a moment ago; the account was closed since.
+        raise CredentialsInvalid from closed
+    await accounts.note_activity(session, account_id, noted=access.account.last_active_at, now=now)
     await _judge(session, caller, ports, access.account, org_id=access.org_id, session_id=session_id)
     agent, network = _indexes(caller, ports, account_id)
     key = await ports.keyring.for_subject(session, account_id)
@@ -162,6 +169,7 @@ async def refresh(session: Session, caller: Caller, ports: Ports, *, refresh_tok
             update(REFRESH_TOKENS).where(REFRESH_TOKENS.c.digest == digest(refresh_token)).values(used_at=now)
         )
     access = await access_of(session, row.account_id, org_id=row.org_id)
+    await accounts.note_activity(session, row.account_id, noted=access.account.last_active_at, now=now)
     await session.execute(
         update(SESSIONS).where(SESSIONS.c.id == row.id).values(last_used_at=now, org_id=access.org_id)
     )
@@ -246,6 +254,19 @@ async def end_all(
     return session_ids
 
 
+async def last_used(session: Session, account_id: UUID) -> datetime | None:
+    """When a session of the person was last used, as far as sessions are still kept."""
+    found = await session.execute(select(func.max(SESSIONS.c.last_used_at)).where(SESSIONS.c.account_id == account_id))
+    moment: datetime | None = found.scalar_one_or_none()
+    return moment
+
+
+async def forget_all(session: Session, ports: Ports, *, account_id: UUID) -> None:
+    """End every session of a person and keep nothing of them."""
+    await end_all(session, ports, account_id=account_id)
+    await session.execute(delete(SESSIONS).where(SESSIONS.c.account_id == account_id))
+
+
 async def revoke_others(session: Session, caller: Caller, ports: Ports, *, account_id: UUID) -> int:
     """End all of one's own sessions but the present one; answers how many."""
     ended = await end_all(session, ports, account_id=account_id, but=caller.session_id)
@@ -273,7 +294,7 @@ class Access:
 async def access_of(session: Session, account_id: UUID, *, org_id: UUID | None = None) -> Access:
     """A person's access in an organisation they belong to, or in the one they joined first; raises SessionOver."""
     account = await accounts.find(session, account_id)
-    if account is None:
+    if account is None or not account.is_active:
         raise SessionOver
     rows = await organisations.memberships_of(session, account_id)
     known = [row.org_id for row in rows]

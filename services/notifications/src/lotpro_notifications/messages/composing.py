@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+import lotpro_policy
 from lotpro_kit import errors
 from lotpro_notifications.clients.identity import CodeIsGone, Contact
 from lotpro_notifications.clients.inventory import Sale
@@ -20,14 +21,14 @@ from lotpro_notifications.templates import service as templates
 #: Purposes that have a template of their own, of the same name; every other purpose reads as `code`.
 _PURPOSES = frozenset(
     {
-        "confirm_email", "invitation", "reset_password", "reset_factors", "change_email", "undo_email",
+        "confirm_email", "invitation", "reset_password", "reset_factors", "change_email", "undo_email", "undo_close",
         "confirm_factor", "alert",
     }
 )
 #: Where the link of a purpose leads.
 _PAGES = {
     "invitation": "invitations", "reset_password": "reset-password", "reset_factors": "reset-factors",
-    "undo_email": "undo-email", "alert": "not-me",
+    "undo_email": "undo-email", "undo_close": "accounts/reopen", "alert": "not-me",
 }
 
 
@@ -71,6 +72,10 @@ async def compose(ports: Ports, message: Message) -> Composed:
             return await _vehicle_sold(ports, message)
         case Kind.REQUEST_ANSWERED:
             return await _request_answered(ports, message)
+        case Kind.ACCOUNT_INACTIVE:
+            return await _account_inactive(ports, message)
+        case Kind.ACCOUNT_REMOVED:
+            return await _account_removed(ports, message)
 
 
 async def _code(ports: Ports, message: Message) -> Composed:
@@ -119,6 +124,22 @@ async def _request_answered(ports: Ports, message: Message) -> Composed:
     contact = await _contact(ports, message.user_id)
     facts = {"name": contact.name, "link": f"{ports.public_url}/privacy/requests/{message.about_id}"}
     return Composed(_letter(contact.email, "request_answered", facts))
+
+
+async def _account_inactive(ports: Ports, message: Message) -> Composed:
+    contact = await _contact(ports, message.user_id)
+    end = message.created_at + timedelta(days=message.days_left or 0)
+    facts = {
+        "name": contact.name, "days_left": message.days_left, "end": f"{end.day} {end:%B %Y}",
+        "link": f"{ports.public_url}/sign-in",
+    }
+    return Composed(_letter(contact.email, "account_inactive", facts))
+
+
+async def _account_removed(ports: Ports, message: Message) -> Composed:
+    contact = await _contact(ports, message.user_id)
+    facts = {"name": contact.name, "privacy_email": lotpro_policy.policy().contacts.privacy_email}
+    return Composed(_letter(contact.email, "account_removed", facts))
 
 
 async def _contact(ports: Ports, user_id: UUID | None) -> Contact:

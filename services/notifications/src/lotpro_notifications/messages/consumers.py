@@ -58,8 +58,42 @@ def consumers(database: Database, ports: Ports) -> list[bus.Consumer]:
                     request_id=UUID(event.request_id), opened_by=UUID(event.opened_by), now=ports.clock(),
                 )
 
+    async def on_inactivity_warned(event: identity_events.AccountInactivityWarned, delivery: bus.Delivery) -> None:
+        async with database.begin(system(scope=SCOPE)) as session:
+            if await inbox.claim(session, delivery.id):
+                await service.queue_account_inactive(
+                    session=session, cause=Cause(delivery.id, delivery.time, None), user_id=UUID(event.user_id),
+                    days_left=event.days_left, now=ports.clock(),
+                )
+
+    async def on_deletion_ordered(event: identity_events.AccountDeletionOrdered, delivery: bus.Delivery) -> None:
+        cause = Cause(delivery.id, delivery.time, ids.parse(event.org_id))
+        async with database.begin(system(cause.org_id, scope=SCOPE)) as session:
+            if await inbox.claim(session, delivery.id):
+                await service.queue_account_removed(
+                    session=session, cause=cause, user_id=UUID(event.user_id), now=ports.clock()
+                )
+
+    async def on_account_ended(
+        event: identity_events.AccountAnonymised | identity_events.AccountDeleted, delivery: bus.Delivery
+    ) -> None:
+        user_id = UUID(event.user_id)
+        async with database.begin(system(scope=SCOPE)) as session:
+            if await inbox.claim(session, delivery.id):
+                await service.forget_person(session=session, user_id=user_id, now=ports.clock())
+                await preferences.forget_preferences(session=session, user_id=user_id)
+
     return [
-        bus.Consumer("identity", {identity_events.CodeRequested: on_code_requested}),
+        bus.Consumer(
+            "identity",
+            {
+                identity_events.CodeRequested: on_code_requested,
+                identity_events.AccountInactivityWarned: on_inactivity_warned,
+                identity_events.AccountDeletionOrdered: on_deletion_ordered,
+                identity_events.AccountAnonymised: on_account_ended,
+                identity_events.AccountDeleted: on_account_ended,
+            },
+        ),
         bus.Consumer("inventory", {inventory_events.VehicleSold: on_vehicle_sold}),
         bus.Consumer("privacy", {privacy_events.RequestAnswered: on_request_answered}),
     ]

@@ -13,6 +13,8 @@ class Kind(StrEnum):
     CODE = "code"
     VEHICLE_SOLD = "vehicle_sold"
     REQUEST_ANSWERED = "request_answered"
+    ACCOUNT_INACTIVE = "account_inactive"
+    ACCOUNT_REMOVED = "account_removed"
 
 
 class Lane(StrEnum):
@@ -103,3 +105,5 @@ class Message:
     reason: str | None
     created_at: datetime
     updated_at: datetime
+    #: Days that the message gives the person, where it does.
+    days_left: int | None = None

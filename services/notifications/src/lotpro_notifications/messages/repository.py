@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Integer, String, and_, bindparam, false, func, or_, select, text
+from sqlalchemy import ARRAY, ColumnElement, Integer, String, and_, bindparam, cast, false, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from lotpro_kit.db import Session
@@ -84,6 +84,20 @@ async def messages_of(
         statement = statement.where(MESSAGES.c.id < before)
     rows = await session.execute(statement.order_by(MESSAGES.c.id.desc()).limit(limit))
     return [Message(*row) for row in rows]
+
+
+async def forget_person(session: Session, user_id: UUID, *, now: datetime) -> int:
+    """Take a person out of the messages to them; answers how many. What their organisation was sent stays countable.
+
+    `part` becomes the message's own id, for the person no longer keeps two messages of one event apart.
+    """
+    done = await session.execute(
+        MESSAGES.update()
+        .where(MESSAGES.c.user_id == user_id)
+        .values(user_id=None, provider_id=None, part=func.replace(cast(MESSAGES.c.id, String), "-", ""), updated_at=now)
+        .returning(MESSAGES.c.id)
+    )
+    return len(done.all())
 
 
 _OF_EVENT = select(*COLUMNS).where(MESSAGES.c.source_event_id == bindparam("event_id")).order_by(MESSAGES.c.id)

@@ -1,7 +1,7 @@
 """Queueing messages, sending one, and telling what became of them."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -75,6 +75,31 @@ async def queue_request_answered(
         about_id=request_id,
     )
     await repository.add_messages(session, [message])
+
+
+async def queue_account_inactive(
+    *, session: Session, cause: Cause, user_id: UUID, days_left: int, now: datetime
+) -> None:
+    """Queue the warning that an unused account will be anonymised. The same event queues once."""
+    message = _message(
+        cause, now, kind=Kind.ACCOUNT_INACTIVE, lane=Lane.TRANSACTIONAL, channel=Channel.EMAIL, user_id=user_id,
+        about_id=user_id,
+    )
+    await repository.add_messages(session, [replace(message, days_left=days_left)])
+
+
+async def queue_account_removed(*, session: Session, cause: Cause, user_id: UUID, now: datetime) -> None:
+    """Queue the word that an administrator deletes the account; its address is known for minutes only."""
+    message = _message(
+        cause, now, kind=Kind.ACCOUNT_REMOVED, lane=Lane.SECURITY, channel=Channel.EMAIL, user_id=user_id,
+        about_id=user_id,
+    )
+    await repository.add_messages(session, [message])
+
+
+async def forget_person(*, session: Session, user_id: UUID, now: datetime) -> int:
+    """Take a person who is gone out of the messages to them; answers how many there were."""
+    return await repository.forget_person(session, user_id, now=now)
 
 
 def _message(

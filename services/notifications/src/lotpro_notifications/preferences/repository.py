@@ -40,3 +40,8 @@ async def put_preferences(session: Session, wanted: Preferences, *, expected_ver
             .returning(PREFERENCES.c.version)
         )
     return done.scalar_one_or_none() is not None
+
+
+async def forget(session: Session, *, user_id: UUID) -> None:
+    """Drop a person's preferences."""
+    await session.execute(PREFERENCES.delete().where(PREFERENCES.c.user_id == user_id))

@@ -42,3 +42,8 @@ async def without_sms(*, session: Session, user_ids: Collection[UUID]) -> set[UU
 async def count_preferences(*, session: Session, user_id: UUID) -> int:
     """1 for somebody who chose, else 0."""
     return int(await repository.preferences_of(session, user_id=user_id) is not None)
+
+
+async def forget_preferences(*, session: Session, user_id: UUID) -> None:
+    """Drop what a person who is gone chose."""
+    await repository.forget(session, user_id=user_id)

@@ -1,0 +1,1 @@
+"""How accounts end: closed by their owner, removed by an administrator, anonymised when nobody uses them."""
