@@ -135,8 +135,9 @@ def ports_of(lives: Lives) -> service.Ports:
     """What identity's use cases work with."""
     runtime = lives.identity.runtime
     return service.Ports(
-        signer=None, codes=None, passwords=None, relying_party=None,  # type: ignore[arg-type] # not used at an account's end
-        keyring=runtime.keyring, blind_index=runtime.blind_index, security_log=runtime.security_log, clock=runtime.clock,
+        signer=None, codes=None, passwords=None, relying_party=None,  # type: ignore[arg-type] # not used at the end
+        keyring=runtime.keyring, blind_index=runtime.blind_index, security_log=runtime.security_log,
+        clock=runtime.clock,
     )
 
 
