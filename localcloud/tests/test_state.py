@@ -6,6 +6,7 @@ import ssl
 import stat
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,15 @@ def test_secrets_stay_the_same_from_start_to_start(tmp_path: Path) -> None:
 
 
 def test_free_ports_are_free_and_all_different() -> None:
-    ports = topology.free_ports()
-    assert len(set(ports.values())) == len(topology.DEFAULT_PORTS)
-    topology.check_free(ports)
+    with topology.free_ports() as ports:
+        assert len(set(ports.values())) == len(topology.DEFAULT_PORTS)
+        topology.check_free(ports)
+
+
+def test_no_two_stacks_get_the_same_port_before_either_listens() -> None:
+    with ExitStack() as stacks:
+        all_ports = [port for _ in range(200) for port in stacks.enter_context(topology.free_ports()).values()]
+    assert len(set(all_ports)) == len(all_ports)
 
 
 def test_a_taken_port_gets_one_sentence_with_the_name_of_its_holder(tmp_path: Path) -> None:

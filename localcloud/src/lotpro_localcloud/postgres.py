@@ -9,12 +9,13 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from lotpro_localcloud import topology
 
 SUPERUSER = "lotpro_admin"
 #: PostgreSQL refuses to run as root; every Unix has this account, so nothing has to be created.
@@ -63,14 +64,6 @@ def superuser_password(state: Path) -> str:
     return file.read_text()
 
 
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Initialise the data directory when it is new, then exec `postgres` in this process."""
     parser = argparse.ArgumentParser(prog="python -m lotpro_localcloud.postgres")
@@ -83,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     account = _drop_to(arguments.state) if os.geteuid() == 0 else None
     if not (data / "PG_VERSION").exists():
         _initialise(data, password, account)
-    port = arguments.port or free_port()
+    port = arguments.port or topology.free_port()
     settings = _SETTINGS | {"port": str(port)}
     if arguments.throw_away:
         settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

@@ -1,9 +1,10 @@
 """What runs on this machine: the names of the processes and the ports they listen on."""
 
+import errno
 import random
 import socket
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 SERVICES = ("identity", "inventory", "billing", "notifications", "privacy", "audit")
 HOST = "127.0.0.1"
@@ -24,6 +25,10 @@ DEFAULT_PORTS: Mapping[str, int] = {
 
 #: Linux hands out 32768-60999 to outgoing connections; a port from below cannot be taken by one of those.
 _FREE_FROM, _FREE_TO = 20_000, 32_000
+_SINGLE = range(18_000, _FREE_FROM)
+
+#: The ports of one stack are neighbours: one for each name, and the first one that stands for all of them.
+_BLOCK = len(DEFAULT_PORTS) + 1
 
 
 class PortTaken(Exception):
@@ -34,17 +39,32 @@ class PortTaken(Exception):
         self.name, self.port = name, port
 
 
-def free_ports() -> dict[str, int]:
-    """Ports for a whole stack, all different, all free a moment ago."""
-    ports: dict[str, int] = {}
-    with ExitStack() as held:
-        for name in DEFAULT_PORTS:
-            while name not in ports:
-                port = random.randrange(_FREE_FROM, _FREE_TO)  # noqa: S311 - a port, not a secret
-                if (listener := _listen(port)) is not None:
-                    held.enter_context(listener)
-                    ports[name] = port
-    return ports
+@contextmanager
+def free_ports() -> Iterator[dict[str, int]]:
+    """Ports for a whole stack, all different, all free, and given to no other stack meanwhile.
+
+    Of every block of ports the first is held, not listened on: the kernel then keeps a second stack out of the block,
+    however close together the two start, and lets it go with the process, however that ends.
+    """
+    blocks = list(range(_FREE_FROM, _FREE_TO - _BLOCK, _BLOCK))
+    random.shuffle(blocks)
+    for first in blocks:
+        with socket.socket() as claim:
+            try:
+                claim.bind((HOST, first))
+            except OSError:
+                continue
+            ports = {name: first + 1 + index for index, name in enumerate(DEFAULT_PORTS)}
+            if any(listens(port) for port in ports.values()):
+                continue
+            yield ports
+            return
+    raise OSError(errno.EADDRINUSE, f"no block of {_BLOCK} free ports from {_FREE_FROM} to {_FREE_TO}")
+
+
+def free_port() -> int:
+    """One port that was free a moment ago, below those of whole stacks."""
+    return next(port for port in random.sample(_SINGLE, len(_SINGLE)) if not listens(port))
 
 
 def check_free(ports: Mapping[str, int]) -> None:

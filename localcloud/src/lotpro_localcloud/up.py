@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from lotpro_localcloud import certificates, keys, processes, surroundings, topology
@@ -41,9 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with state.lock():
             _check_disk(state.root)
-            ports = topology.free_ports() if options.ports == "ephemeral" else topology.DEFAULT_PORTS
-            topology.check_free(ports)
-            return asyncio.run(Stack(state, ports, options).run())
+            ephemeral = options.ports == "ephemeral"
+            with topology.free_ports() if ephemeral else nullcontext(topology.DEFAULT_PORTS) as ports:
+                topology.check_free(ports)
+                return asyncio.run(Stack(state, ports, options).run())
     except InUse as error:
         sentence = f"lotPro already runs here ({error}). Stop that first, or give another --state."
     except topology.PortTaken as error:
