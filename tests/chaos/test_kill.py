@@ -28,7 +28,8 @@ KILLED_AFTER: dict[flow.Step, tuple[str, ...]] = {
     flow.sell_vehicle: ("inventory", "audit"),
     flow.customer_asks_for_data: ("privacy",),
 }
-PATIENCE_SECONDS = 60
+#: A message that was held by whoever was killed comes again when its lock ends, after a minute.
+PATIENCE_SECONDS = 120
 
 
 class Life:
@@ -69,6 +70,7 @@ def survived() -> Iterator[tuple[Stack, flow.Story]]:
     with fresh_state() as state:
         life = Life(state)
         story = flow.begin(life.stack.gateway, life.stack.addresses["providers"])
+        story.patience = PATIENCE_SECONDS
         try:
             for step in flow.STEPS:
                 step(story)

@@ -9,6 +9,7 @@ from tests.e2e import flow
 from tests.e2e.stack import Stack, running
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of this folder together, so that a run of many workers starts one stack."""
     here = Path(__file__).parent

@@ -39,6 +39,8 @@ class Story:
     #: One-time codes and tokens that came by mail; nobody else may ever see them.
     codes: list[str] = field(default_factory=list)
     vehicle_version: str = ""
+    #: Seconds to wait for an effect in another service.
+    patience: float = PATIENCE_SECONDS
 
     def move(self, gateway: str, inbox: str) -> None:
         """Go on at other addresses: a stack that was started again listens on other ports."""
@@ -103,7 +105,7 @@ def sign_up(story: Story) -> Sequence[str]:
 
 def confirm_email(story: Story) -> Sequence[str]:
     """The owner confirms the e-mail address with the code from the inbox."""
-    mail = story.inbox.wait_for(story.owner.email, containing="confirm", within=PATIENCE_SECONDS)
+    mail = story.inbox.wait_for(story.owner.email, containing="confirm", within=story.patience)
     code = code_in(mail)
     story.codes.append(code)
     story.owner.confirm_email(code)
@@ -157,7 +159,7 @@ def invite_salesperson(story: Story) -> Sequence[str]:
 
 def salesperson_joins(story: Story) -> Sequence[str]:
     """The salesperson accepts, enrols an authenticator app and signs in."""
-    mail = story.inbox.wait_for(story.seller.email, containing="#token=", within=PATIENCE_SECONDS)
+    mail = story.inbox.wait_for(story.seller.email, containing="#token=", within=story.patience)
     token = invitation_in(mail)
     story.codes.append(token)
     story.seller.accept_invitation(token)
@@ -188,8 +190,8 @@ def sell_vehicle(story: Story) -> Sequence[str]:
 
 def owner_is_told(story: Story) -> Sequence[str]:
     """The owner gets the e-mail “vehicle sold” and the SMS alert."""
-    mail = story.inbox.wait_for(story.owner.email, containing="sold", within=PATIENCE_SECONDS)
-    text = story.inbox.wait_for(story.owner.phone, containing="sold", within=PATIENCE_SECONDS)
+    mail = story.inbox.wait_for(story.owner.email, containing="sold", within=story.patience)
+    text = story.inbox.wait_for(story.owner.phone, containing="sold", within=story.patience)
     assert "Accord" in mail.text, mail.text
     for message in (mail, text):
         assert story.customer.name not in message.text, "the news of a sale must not name the customer"
@@ -199,7 +201,9 @@ def owner_is_told(story: Story) -> Sequence[str]:
 def billing_shows_trial(story: Story) -> Sequence[str]:
     """Billing shows the organisation's trial subscription and what it entitles to."""
     subscription = eventually(
-        lambda: story.owner.ask("GET", "/api/billing/v1/subscription"), lambda found: found["status"] == "trialing"
+        lambda: story.owner.ask("GET", "/api/billing/v1/subscription"),
+        lambda found: found["status"] == "trialing",
+        within=story.patience,
     )
     return [f"{subscription['plan']}, {subscription['status']}"]
 
@@ -214,7 +218,7 @@ def audit_shows_all(story: Story) -> Sequence[str]:
         found: list[Json] = story.owner.ask("GET", "/api/audit/v1/events?limit=200")["items"]
         return found
 
-    seen = eventually(events, lambda found: wanted <= {event["action"] for event in found})
+    seen = eventually(events, lambda found: wanted <= {event["action"] for event in found}, within=story.patience)
     (sale,) = [event for event in seen if event["action"] == "inventory:vehicle:sell"]
     assert sale["actor"] == {"kind": "user", "id": story.ids["seller_id"]}, sale
     assert sale["subject"] == {"kind": "vehicle", "id": story.ids["vehicle_id"]}, sale
@@ -232,7 +236,9 @@ def customer_asks_for_data(story: Story) -> Sequence[str]:
     )
     story.ids["request_id"] = opened["id"]
     asked = f"/api/privacy/v1/requests/{opened['id']}"
-    done = eventually(lambda: story.owner.ask("GET", asked), lambda found: found["state"] == "ready")
+    done = eventually(
+        lambda: story.owner.ask("GET", asked), lambda found: found["state"] == "ready", within=story.patience
+    )
     collected = story.owner.ask("GET", f"{asked}/answer")["services"]
     for word in (story.customer.name, story.customer.email, story.customer.phone):
         assert word in str(collected["inventory"]), f"{word} is missing in what inventory returned"
@@ -264,7 +270,7 @@ def dollars(whole: int) -> Json:
     return {"amount": whole * 100, "currency": "USD"}
 
 
-def eventually(ask: Callable[[], T], is_so: Callable[[T], bool], *, within: float = PATIENCE_SECONDS) -> T:
+def eventually(ask: Callable[[], T], is_so: Callable[[T], bool], *, within: float) -> T:
     """Ask again until the answer is so; an AssertionError with the last answer when it never is."""
     deadline = time.monotonic() + within
     while True:

@@ -5,6 +5,7 @@ import ssl
 import time
 
 import httpx
+import pytest
 
 from tests.e2e import flow, traces
 from tests.e2e.stack import Stack
@@ -46,3 +47,8 @@ def test_all_doors_of_the_gateway_are_open(stack: Stack) -> None:
 
 def _trusting(stack: Stack) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=stack.addresses["ca"])
+
+
+def test_all_tests_of_a_stack_run_in_one_worker(request: pytest.FixtureRequest) -> None:
+    """Where they were spread over the workers, each worker would start a stack, and time would run out."""
+    assert not hasattr(request.config, "workerinput") or request.node.nodeid.endswith("@e2e")
