@@ -1,4 +1,4 @@
-"""What is made from something else and committed: contracts in Python, OpenAPI documents, the service map."""
+"""What is made from something else and committed: contracts, OpenAPI documents, the service map, the permissions."""
 
 import importlib
 import json
@@ -7,10 +7,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.descriptor import FileDescriptor
 
+import lotpro_policy
 from gateway import openapi
 from gateway.render import SERVICES
 from lotpro.options.v1 import options_pb2
@@ -21,7 +24,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def files() -> dict[str, str]:
     """Path below the repository -> what it must contain now."""
-    return _contracts() | {"gateway/openapi.json": _openapi(), "docs/service-map.txt": service_map()}
+    document = _document()
+    return _contracts() | {
+        "gateway/openapi.json": json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n",
+        "docs/service-map.txt": service_map(),
+        "docs/permissions.md": permissions(document),
+    }
 
 
 def _contracts() -> dict[str, str]:
@@ -42,10 +50,35 @@ def _python_files(folder: Path) -> list[Path]:
     return [file for file in sorted(folder.rglob("*")) if file.suffix in (".py", ".pyi")]
 
 
-def _openapi() -> str:
-    """All services' documents as one; diffs of it show what a change does to clients."""
+def _document() -> dict[str, Any]:
+    """All services' OpenAPI documents as one; diffs of it show what a change does to clients."""
     documents = {name: service.openapi(importlib.import_module(f"lotpro_{name}.app").SERVICE) for name in SERVICES}
-    return json.dumps(openapi.join(documents), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    return openapi.join(documents)
+
+
+def permissions(document: Mapping[str, Any]) -> str:
+    """Who may do what, as people read it: the table of roles and permissions, and which requests ask for each."""
+    asked: dict[str, list[str]] = {}
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if "x-permission" in operation:
+                asked.setdefault(operation["x-permission"], []).append(f"`{method.upper()} {path}`")
+    table = lotpro_policy.access()
+    lines = [
+        "# Who may do what",
+        "",
+        "Made from `policy/src/lotpro_policy/access.yaml` and the services' doors by `make proto`; do not edit.",
+        "`tests/e2e/test_least_privilege.py` asks every operation with every role.",
+        "",
+        *(f"- **{role}**: {about}" for role, about in table.roles.items()),
+        "",
+        "| Permission | What it allows | Reach | " + " | ".join(table.roles) + " | Requests |",
+        "| --- | --- | --- | " + "--- | " * (len(table.roles) + 1),
+    ]
+    for name, row in table.permissions.items():
+        held = " | ".join("yes" if role in row.roles else "" for role in table.roles)
+        lines.append(f"| `{name}` | {row.about} | {row.scope} | {held} | {', '.join(asked.get(name, []))} |")
+    return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def service_map() -> str:

@@ -31,3 +31,11 @@ def story(stack: Stack) -> Iterator[flow.Story]:
     """The main job, done once from beginning to end."""
     with flow.told(stack.gateway, stack.addresses["providers"], *flow.STEPS) as told:
         yield told
+
+
+@pytest.fixture(scope="session")
+def stranger(stack: Stack) -> Iterator[flow.Story]:
+    """The owner of another organisation, signed in."""
+    steps = (flow.sign_up, flow.confirm_email, flow.enrol_totp, flow.sign_in)
+    with flow.told(stack.gateway, stack.addresses["providers"], *steps) as told:
+        yield told

@@ -126,7 +126,7 @@ def sign_in(story: Story) -> Sequence[str]:
     organisation = story.owner.ask("GET", "/api/identity/v1/organisations/current")
     assert organisation["name"] == story.organisation, organisation
     (store,) = organisation["stores"]
-    story.ids |= {"org_id": organisation["id"], "store_id": store["id"]}
+    story.ids |= {"organisation_id": organisation["id"], "store_id": store["id"]}
     story.ids["owner_id"] = story.owner.ask("GET", "/api/identity/v1/accounts/me")["id"]
     return []
 

@@ -1,7 +1,6 @@
 """Every operation of every service refuses strangers, and shows nobody another dealer's data."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -26,14 +25,6 @@ def uncovered() -> dict[str, str]:
     """Operation -> why it is not covered."""
     lines = [line for line in UNCOVERED.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
     return {name: reason.strip() for name, _, reason in (line.partition(":") for line in lines)}
-
-
-@pytest.fixture(scope="session")
-def stranger(stack: Stack) -> Iterator[flow.Story]:
-    """The owner of another organisation, signed in."""
-    steps = (flow.sign_up, flow.confirm_email, flow.enrol_totp, flow.sign_in)
-    with flow.told(stack.gateway, stack.addresses["providers"], *steps) as told:
-        yield told
 
 
 @pytest.mark.parametrize("operation", PROTECTED)

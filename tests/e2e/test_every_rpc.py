@@ -100,7 +100,7 @@ def test_a_sale_is_found_in_its_own_organisation_only(
         method = inventory_pb2.DESCRIPTOR.services_by_name["InventoryService"].methods_by_name["GetSale"]
         return code_of(stack, "inventory", method, request, service_tokens["notifications"])
 
-    assert found(story.ids["org_id"]) is grpc.StatusCode.OK
+    assert found(story.ids["organisation_id"]) is grpc.StatusCode.OK
     assert found(NOBODYS) is grpc.StatusCode.NOT_FOUND
 
 
@@ -126,5 +126,5 @@ def test_a_customer_is_found_in_the_own_dealers_data_only(
             return len(exported)
 
         if server in ("inventory", "audit", "notifications"):
-            assert count(story.ids["org_id"]) > 0
+            assert count(story.ids["organisation_id"]) > 0
         assert count(NOBODYS) == 0

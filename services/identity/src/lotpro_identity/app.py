@@ -15,6 +15,7 @@ from lotpro_identity.keys import api as keys_api
 from lotpro_identity.keys.domain import Signer
 from lotpro_identity.lifecycle import api as lifecycle_api
 from lotpro_identity.lifecycle import jobs as lifecycle_jobs
+from lotpro_identity.members import api as members_api
 from lotpro_identity.organisations import api as organisations_api
 from lotpro_identity.organisations.rpc import IdentityRpc
 from lotpro_identity.participant.rpc import ParticipantRpc
@@ -50,6 +51,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             sessions_api.router(database, ports),
             factors_api.router(database, ports),
             organisations_api.router(database, ports),
+            members_api.router(database, ports),
             devices_api.router(database, ports),
             passwords_api.router(database, ports),
             addresses_api.router(database, ports),

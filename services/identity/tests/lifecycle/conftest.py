@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -13,12 +13,7 @@ from lotpro_identity.db import AUTHENTICATOR
 from lotpro_kit import testing
 from lotpro_kit.caller import system
 from lotpro_kit.jobs import Counts, Run
-from services.identity.tests.conftest import Identity, Person, claims_of
-
-
-def id_of(person: Person) -> UUID:
-    """A signed-in person's account."""
-    return UUID(claims_of(person.access_token)["sub"])
+from services.identity.tests.conftest import Identity, Person
 
 
 @dataclass
@@ -50,20 +45,6 @@ class Lives:
 
     async def names(self, person: UUID) -> list[str]:
         return [name for name, _ in await self.events(person)]
-
-    async def member(self, owner: Person, role: str, *, store: bool = True) -> Person:
-        """Somebody who was invited by the owner and has signed in."""
-        email = f"{uuid4().hex[:12]}@prairie-motors.com"
-        here = (await self.identity.get("/organisations/current", token=owner.access_token)).json()["stores"][0]["id"]
-        invite = {"email": email, "role": role} | ({"store_id": here} if store else {})
-        answer = await self.identity.post("/invitations", invite, token=owner.access_token)
-        assert answer.status_code == 201, answer.text
-        accept = {
-            "token": (await self.identity.mailed(email)).code, "name": "Sam Ortega", "password": "another-quiet-lot-42"
-        }
-        joined = await self.identity.post("/invitations:accept", accept)
-        assert joined.status_code == 200, joined.text
-        return await self.identity.enrolled(Person(email, accept["password"]), joined.json()["access_token"])
 
     async def close(self, person: Person) -> Any:
         return await self.identity.post("/accounts/me:close", {}, token=person.access_token)

@@ -8,8 +8,8 @@ import pytest
 
 from lotpro.identity.v1 import identity_pb2, identity_pb2_grpc
 from lotpro_kit import testing
-from services.identity.tests.conftest import Person, org_of
-from services.identity.tests.lifecycle.conftest import Lives, id_of
+from services.identity.tests.conftest import Person, id_of, org_of
+from services.identity.tests.lifecycle.conftest import Lives
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 
@@ -91,7 +91,7 @@ async def test_closing_wants_a_fresh_second_factor(lives: Lives) -> None:
 
 async def test_the_last_owner_stays_while_others_work_there(lives: Lives) -> None:
     owner = await lives.identity.owner()
-    seller = await lives.member(owner, "sales")
+    seller = await lives.identity.member(owner, "sales")
     refused = await lives.close(owner)
     assert (refused.status_code, refused.json()["code"]) == (409, "identity.last_owner")
     assert (await lives.close(seller)).status_code == 202
@@ -100,8 +100,8 @@ async def test_the_last_owner_stays_while_others_work_there(lives: Lives) -> Non
 
 async def test_of_two_owners_who_close_at_once_one_stays(lives: Lives) -> None:
     owner = await lives.identity.owner()
-    other = await lives.member(owner, "org_owner", store=False)
-    await lives.member(owner, "sales")
+    other = await lives.identity.member(owner, "org_owner", store=False)
+    await lives.identity.member(owner, "sales")
     answers = await asyncio.gather(lives.close(owner), lives.close(other))
     assert sorted(answer.status_code for answer in answers) == [202, 409]
 
@@ -122,7 +122,7 @@ async def test_a_closing_account_joins_nothing(lives: Lives) -> None:
 
 async def test_an_administrator_deletes_an_account_and_its_owner_can_still_be_told(lives: Lives) -> None:
     owner = await lives.identity.owner()
-    seller = await lives.member(owner, "sales")
+    seller = await lives.identity.member(owner, "sales")
     person, start = id_of(seller), lives.identity.clock()
     assert (await lives.remove(owner, person)).status_code == 204
     await lives.refused_at_once(seller)
@@ -141,7 +141,7 @@ async def test_an_administrator_deletes_an_account_and_its_owner_can_still_be_to
 
 async def test_nobody_deletes_beyond_their_reach(lives: Lives) -> None:
     owner, stranger = await lives.identity.owner(), await lives.identity.owner()
-    admin, seller = await lives.member(owner, "store_admin"), await lives.member(owner, "sales")
+    admin, seller = await lives.identity.member(owner, "store_admin"), await lives.identity.member(owner, "sales")
 
     async def tried(caller: Person, person: Person) -> tuple[int, str]:
         answer = await lives.remove(caller, id_of(person))
@@ -158,16 +158,16 @@ async def test_nobody_deletes_beyond_their_reach(lives: Lives) -> None:
     }
     assert (await lives.identity.post("/invitations:accept", accept)).status_code == 200
     assert await tried(admin, seller) == (409, "identity.member_elsewhere")
-    other = await lives.member(owner, "store_admin")
+    other = await lives.identity.member(owner, "store_admin")
     assert await tried(admin, other) == (409, "identity.member_out_of_reach")
     assert await tried(owner, other) == (204, "")
-    third = await lives.member(owner, "porter")
+    third = await lives.identity.member(owner, "porter")
     assert await tried(admin, third) == (204, "")
 
 
 async def test_two_owners_who_delete_each_other_do_not_both_go(lives: Lives) -> None:
     owner = await lives.identity.owner()
-    other = await lives.member(owner, "org_owner", store=False)
+    other = await lives.identity.member(owner, "org_owner", store=False)
     answers = await asyncio.gather(lives.remove(owner, id_of(other)), lives.remove(other, id_of(owner)))
     assert sorted(answer.status_code for answer in answers) in ([204, 401], [204, 404])
     told = await testing.events(lives.identity.runtime.database, containing=str(org_of(owner.access_token)))

@@ -17,8 +17,8 @@ from lotpro_identity.lifecycle import service
 from lotpro_kit import testing
 from lotpro_kit.caller import system
 from lotpro_kit.crypto import Undecryptable
-from services.identity.tests.conftest import org_of
-from services.identity.tests.lifecycle.conftest import Lives, id_of
+from services.identity.tests.conftest import id_of, org_of
+from services.identity.tests.lifecycle.conftest import Lives
 from services.identity.tests.lifecycle.test_domain import oracle
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
@@ -169,7 +169,7 @@ async def test_of_an_anonymised_person_nothing_is_left(lives: Lives) -> None:
 
 async def test_other_services_are_answered_nothing_about_somebody_who_is_gone(lives: Lives) -> None:
     owner = await lives.identity.owner()
-    seller = await lives.member(owner, "sales")
+    seller = await lives.identity.member(owner, "sales")
     person, org_id = id_of(seller), str(org_of(owner.access_token))
     await lives.sql("UPDATE accounts SET last_active_at = last_active_at - interval '1 day' WHERE id = :id", id=person)
     await lives.sql(

@@ -133,6 +133,21 @@ async def end_all(session: Session, account_id: UUID, *, purposes: Collection[Pu
     )
 
 
+async def end(session: Session, challenge_id: UUID, *, now: datetime) -> None:
+    """End a challenge, if it is still open."""
+    await session.execute(
+        update(CHALLENGES)
+        .where(CHALLENGES.c.id == challenge_id, CHALLENGES.c.used_at.is_(None), CHALLENGES.c.replaced_at.is_(None))
+        .values(replaced_at=now)
+    )
+
+
+async def open_until(session: Session, challenge_ids: Collection[UUID], *, now: datetime) -> dict[UUID, datetime]:
+    """Until when those of these challenges that are open can be answered."""
+    found = await session.execute(select(CHALLENGES).where(CHALLENGES.c.id.in_(challenge_ids)))
+    return {row.id: row.expires_at for row in found if _open(row, now)}
+
+
 async def remove_all(session: Session, account_id: UUID) -> None:
     """Drop every challenge of an account: none of them can be answered any more."""
     await session.execute(CHALLENGES.delete().where(CHALLENGES.c.account_id == account_id))

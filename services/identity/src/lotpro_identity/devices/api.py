@@ -1,20 +1,15 @@
 """The HTTP door to trusted devices. Trust begins with a sign-in that asks for it."""
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
 from lotpro_identity.devices import service
 from lotpro_identity.ports import Ports
 from lotpro_kit import api, errors
 from lotpro_kit.api import Answer
-from lotpro_kit.caller import Caller
 from lotpro_kit.db import Database
-
-MayList = Annotated[Caller, Depends(api.requires("identity:device:list_own"))]
-MayRevoke = Annotated[Caller, Depends(api.requires("identity:device:revoke_own"))]
 
 
 class DeviceAnswer(Answer):
@@ -45,7 +40,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
     routes = APIRouter(prefix="/api/identity/v1", tags=["devices"])
 
     @routes.get("/devices")
-    async def list_devices(caller: MayList) -> Devices:
+    async def list_devices(caller: api.Signed) -> Devices:
         """The devices one trusts."""
         async with database.begin(caller) as session:
             found = await service.list_own(session, ports, account_id=api.user_id(caller))
@@ -60,7 +55,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
         )
 
     @routes.delete("/devices/{device_id}", status_code=204, responses=api.problems(errors.NotFound))
-    async def revoke_device(device_id: str, caller: MayRevoke) -> Response:
+    async def revoke_device(device_id: str, caller: api.Signed) -> Response:
         """Trust a device no more: there too a second factor is asked for from now on."""
         async with database.begin(caller) as session:
             await service.revoke_own(
@@ -69,7 +64,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
         return Response(status_code=204)
 
     @routes.post("/devices:revoke-all")
-    async def revoke_all_devices(caller: MayRevoke) -> Revoked:
+    async def revoke_all_devices(caller: api.Signed) -> Revoked:
         """Trust no device any more."""
         async with database.begin(caller) as session:
             ended = await service.revoke_all(session, caller, ports, account_id=api.user_id(caller))

@@ -12,6 +12,7 @@ from lotpro_identity.challenges.domain import Channel, Purpose
 from lotpro_identity.factors.domain import ChannelNotAllowed, Kind
 from lotpro_identity.factors.models import FACTORS
 from lotpro_identity.factors.service import SECRET, confirmed, touch
+from lotpro_identity.organisations import service as organisations
 from lotpro_identity.ports import Ports
 from lotpro_kit import ids
 from lotpro_kit.caller import Caller
@@ -26,6 +27,8 @@ async def begin(
     phone: str | None,
 ) -> None:
     """Send the first code to a phone, or to the account's address; raises PhoneInvalid and ChannelNotAllowed."""
+    if kind in await organisations.forbidden_factors(session, account.id):
+        raise ChannelNotAllowed
     number = _sendable(phone or "") if kind is Kind.SMS else None
     await session.execute(
         delete(FACTORS).where(

@@ -13,6 +13,7 @@ from lotpro_identity.alerts.domain import Topic
 from lotpro_identity.factors import domain
 from lotpro_identity.factors.domain import STRONG, Kind
 from lotpro_identity.factors.models import CEREMONIES, FACTORS, RECOVERY_CODES
+from lotpro_identity.organisations import service as organisations
 from lotpro_identity.ports import Ports
 from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
@@ -32,10 +33,20 @@ async def confirmed(session: Session, account_id: UUID) -> Sequence[Row[Any]]:
 
 
 async def kinds_of(session: Session, account_id: UUID) -> list[str]:
-    """The kinds of factor a person can use, best first; `recovery_code` when there are any left. Empty: none yet."""
-    held = {row.kind for row in await confirmed(session, account_id)}
+    """The kinds of factor a person can use, best first, and `recovery_code`. Empty: none yet.
+
+    Kinds that their organisation does not allow are left out, unless the person has no other: those then lead no
+    further than to the enrolment of a better one.
+    """
+    every = {row.kind for row in await confirmed(session, account_id)}
+    held = every - await organisations.forbidden_factors(session, account_id) or every
     kinds: list[str] = [kind for kind in (Kind.PASSKEY, Kind.TOTP, Kind.SMS, Kind.EMAIL) if kind in held]
     return [*kinds, "recovery_code"] if kinds else []
+
+
+async def is_enough(session: Session, account_id: UUID, *, factor: str) -> bool:
+    """Whether a session may follow from a factor: not from one that the person's organisation does not allow."""
+    return factor not in await organisations.forbidden_factors(session, account_id)
 
 
 async def check_may_add(session: Session, account_id: UUID, *, enrolling: bool) -> None:
@@ -43,10 +54,10 @@ async def check_may_add(session: Session, account_id: UUID, *, enrolling: bool) 
 
     Raises FactorExists and TooManyFactors.
     """
-    count = len(await confirmed(session, account_id))
-    if enrolling and count:
+    held = [row.kind for row in await confirmed(session, account_id)]
+    if enrolling and set(held) - await organisations.forbidden_factors(session, account_id):
         raise domain.FactorExists
-    if count >= domain.MOST_FACTORS:
+    if len(held) >= domain.MOST_FACTORS:
         raise domain.TooManyFactors
 
 

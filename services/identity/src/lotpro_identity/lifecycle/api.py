@@ -17,7 +17,6 @@ from lotpro_kit import api, errors
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Database
 
-MayClose = Annotated[Caller, Depends(api.requires("identity:account:close_own"))]
 MayRemove = Annotated[Caller, Depends(api.requires("identity:member:remove"))]
 
 
@@ -28,11 +27,10 @@ def router(database: Database, ports: Ports) -> APIRouter:
     @routes.post(
         "/accounts/me:close",
         status_code=202,
-        responses=api.problems(errors.Forbidden, api.StepUpRequired, LastOwner),
+        responses=api.problems(api.StepUpRequired, LastOwner),
     )
-    async def close_own_account(caller: MayClose, response: Response) -> Closing:
+    async def close_own_account(caller: api.SteppedUp, response: Response) -> Closing:
         """Close one's own account: every session ends now; for 30 days the link in the e-mail takes it back."""
-        api.check_stepped_up(caller, now=ports.clock().timestamp())
         async with database.begin(as_authenticator(caller)) as session:
             delete_after = await service.close_own(session, caller, ports, account_id=api.user_id(caller))
         forget_cookies(response)

@@ -46,7 +46,7 @@ async def close_own(session: Session, caller: Caller, ports: Ports, *, account_i
     )
     await outbox.put(session, events_pb2.AccountClosing(user_id=str(account_id), org_id=str(org_id or "")))
     await ports.security_log.record(
-        session, caller, "identity:account:close_own", at=now, subject=("user", account_id), org_id=org_id
+        session, caller, "identity:account:close", at=now, subject=("user", account_id), org_id=org_id
     )
     return delete_after
 

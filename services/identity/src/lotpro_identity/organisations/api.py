@@ -11,16 +11,21 @@ from lotpro_identity.accounts.schemas import NewStore
 from lotpro_identity.challenges.domain import CodeInvalid, challenge_of
 from lotpro_identity.db import as_authenticator
 from lotpro_identity.organisations import repository, service
-from lotpro_identity.organisations.domain import MayNotGrant, RoleNeedsStore, TimeZoneUnknown
+from lotpro_identity.organisations.domain import AlreadyMember, MayNotGrant, RoleNeedsStore, TimeZoneUnknown
 from lotpro_identity.organisations.schemas import (
     AcceptInvitation,
     InvitationAnswer,
+    Invitations,
     Invite,
     MemberAnswer,
     MemberRole,
     Members,
     OrganisationAnswer,
+    OwnOrganisation,
+    OwnOrganisations,
+    PendingInvitation,
     StoreAnswer,
+    UpdateOrganisation,
 )
 from lotpro_identity.passwords.hashing import Busy
 from lotpro_identity.ports import Ports
@@ -28,8 +33,9 @@ from lotpro_identity.sessions.schemas import Enrolment
 from lotpro_identity.sessions.tokens import enrolment_token
 from lotpro_kit import api, errors
 from lotpro_kit.caller import Caller
-from lotpro_kit.db import Database
+from lotpro_kit.db import Database, Session
 
+MayUpdate = Annotated[Caller, Depends(api.requires("identity:organisation:update"))]
 MayOpen = Annotated[Caller, Depends(api.requires("identity:store:open"))]
 MayInvite = Annotated[Caller, Depends(api.requires("identity:member:invite"))]
 MayList = Annotated[Caller, Depends(api.requires("identity:member:list"))]
@@ -39,14 +45,46 @@ def router(database: Database, ports: Ports) -> APIRouter:
     """Routes of organisations."""
     routes = APIRouter(prefix="/api/identity/v1", tags=["organisations"])
 
+    async def current(session: Session, caller: Caller, response: Response) -> OrganisationAnswer:
+        organisation, stores = await service.current(session, caller)
+        response.headers.update(api.etag(organisation.version))
+        return OrganisationAnswer(
+            id=organisation.id, name=organisation.name, allow_sms_factor=organisation.allow_sms_factor,
+            allow_email_factor=organisation.allow_email_factor,
+            stores=[StoreAnswer(id=store.id, name=store.name, time_zone=store.time_zone) for store in stores],
+        )
+
     @routes.get("/organisations/current", responses=api.problems(errors.NotFound))
-    async def get_current_organisation(caller: api.Signed) -> OrganisationAnswer:
+    async def get_current_organisation(caller: api.Signed, response: Response) -> OrganisationAnswer:
         """The organisation one is signed in to, and its stores."""
         async with database.begin(caller) as session:
-            organisation, stores = await service.current(session, caller)
-        return OrganisationAnswer(
-            id=organisation.id, name=organisation.name,
-            stores=[StoreAnswer(id=store.id, name=store.name, time_zone=store.time_zone) for store in stores],
+            return await current(session, caller, response)
+
+    @routes.patch(
+        "/organisations/current",
+        responses=api.problems(
+            errors.Forbidden, errors.NotFound, errors.PreconditionFailed, errors.PreconditionRequired,
+            api.StepUpRequired,
+        ),
+    )
+    async def update_current_organisation(
+        body: UpdateOrganisation, caller: MayUpdate, expected: api.ExpectedVersion, response: Response
+    ) -> OrganisationAnswer:
+        """Rename the organisation, or say which factors its people may use from their next sign-in on."""
+        api.check_stepped_up(caller, now=ports.clock().timestamp())
+        async with database.begin(caller) as session:
+            await service.update_organisation(
+                session, caller, ports, expected=expected, changes=body.model_dump(exclude_none=True)
+            )
+            return await current(session, caller, response)
+
+    @routes.get("/organisations")
+    async def list_own_organisations(caller: api.Signed) -> OwnOrganisations:
+        """The organisations one can be at work in."""
+        async with database.begin(as_authenticator(caller)) as session:
+            rows = await service.organisations_of(session, api.user_id(caller))
+        return OwnOrganisations(
+            items=[OwnOrganisation(id=row.id, name=row.name, current=row.id == caller.org_id) for row in rows]
         )
 
     @routes.post("/stores", status_code=201, responses=api.problems(TimeZoneUnknown, errors.Forbidden))
@@ -71,14 +109,15 @@ def router(database: Database, ports: Ports) -> APIRouter:
             known = people.get(str(row.account_id))
             roles = [*known.roles, role] if known else [role]
             people[str(row.account_id)] = MemberAnswer(
-                user_id=account.id, name=account.name, email=account.email, roles=roles
+                user_id=account.id, name=account.name, email=account.email, roles=roles,
+                version=account.access_version, suspended=row.suspended_at is not None,
             )
         return Members(items=list(people.values()))
 
     @routes.post(
         "/invitations",
         status_code=201,
-        responses=api.problems(EmailInvalid, RoleNeedsStore, MayNotGrant, errors.NotFound),
+        responses=api.problems(EmailInvalid, RoleNeedsStore, MayNotGrant, AlreadyMember, errors.NotFound),
     )
     async def invite_member(body: Invite, caller: MayInvite, once: api.Idempotent) -> Response:
         """Invite a person to a role; the e-mail holds a token for one use within a week."""
@@ -91,6 +130,41 @@ def router(database: Database, ports: Ports) -> APIRouter:
 
         async with database.begin(caller) as session:
             return await once.answer(session, caller, make)
+
+    @routes.get("/invitations", responses=api.problems(errors.Forbidden))
+    async def list_invitations(caller: MayInvite) -> Invitations:
+        """Invitations that nobody has accepted yet."""
+        async with database.begin(caller) as session:
+            rows = await service.list_invitations(session, caller, now=ports.clock())
+        return Invitations(
+            items=[
+                PendingInvitation(
+                    id=row.id, email=row.email, role=row.role, store_id=row.store_id, invited_at=row.created_at,
+                    expires_at=until,
+                )
+                for row, until in rows
+            ]
+        )
+
+    @routes.delete(
+        "/invitations/{invitation_id}", status_code=204, responses=api.problems(errors.Forbidden, errors.NotFound)
+    )
+    async def revoke_invitation(invitation_id: str, caller: MayInvite) -> Response:
+        """Take an invitation back."""
+        async with database.begin(caller) as session:
+            await service.revoke_invitation(session, caller, ports, invitation_id=api.path_id(invitation_id))
+        return Response(status_code=204)
+
+    @routes.post(
+        "/invitations/{invitation_id}:resend",
+        status_code=202,
+        responses=api.problems(errors.Forbidden, errors.NotFound, TooManyAttempts),
+    )
+    async def resend_invitation(invitation_id: str, caller: MayInvite) -> Response:
+        """Send an invitation again; the link in the mail before ends."""
+        async with database.begin(caller) as session:
+            await service.resend_invitation(session, caller, ports, invitation_id=api.path_id(invitation_id))
+        return Response(status_code=202)
 
     @routes.post("/invitations:accept", responses=api.problems(CodeInvalid, PasswordTooWeak, TooManyAttempts, Busy))
     async def accept_invitation(body: AcceptInvitation, caller: api.Anyone) -> Enrolment:

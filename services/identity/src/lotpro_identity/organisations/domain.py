@@ -53,6 +53,13 @@ class LastOwner(errors.Conflict):
     message = "Others work in your organisation. Make one of them its owner first."
 
 
+class AlreadyMember(errors.Conflict):
+    """The person invited has this role already; said only to the inviter, who sees the members anyway."""
+
+    code = "identity.already_member"
+    message = "This person has this role already."
+
+
 def check_time_zone(name: str) -> None:
     """Refuse what is no time zone; raises TimeZoneUnknown."""
     if name not in zoneinfo.available_timezones():

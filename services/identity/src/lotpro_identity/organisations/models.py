@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     ForeignKey,
@@ -24,6 +25,9 @@ ORGANISATIONS = Table(
     Column("version", BigInteger, nullable=False, server_default="1"),
     #: Since when it has no owner: the last one's account ended.
     Column("orphaned_at", DateTime(timezone=True)),
+    #: Whether its people may use codes by SMS or e-mail as a second factor.
+    Column("allow_sms_factor", Boolean, nullable=False, server_default="true"),
+    Column("allow_email_factor", Boolean, nullable=False, server_default="true"),
 )
 
 STORES = Table(
@@ -48,6 +52,8 @@ MEMBERSHIPS = Table(
     Column("store_id", Uuid),
     Column("role", String(32), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    #: Since when it gives nothing.
+    Column("suspended_at", DateTime(timezone=True)),
     UniqueConstraint("account_id", "org_id", "store_id", "role", postgresql_nulls_not_distinct=True),
     ForeignKeyConstraint(["store_id", "org_id"], ["stores.id", "stores.org_id"]),
 )

@@ -1,11 +1,11 @@
 """SQL of organisations, stores, memberships and invitations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 
 from lotpro_identity.organisations.models import INVITATIONS, MEMBERSHIPS, ORGANISATIONS, STORES
 from lotpro_kit import ids
@@ -33,11 +33,35 @@ async def add_membership(session: Session, *, account_id: UUID, org_id: UUID, st
 
 
 async def organisation(session: Session, org_id: UUID) -> Any:
-    """An organisation: id, name, version."""
-    found = await session.execute(
-        select(ORGANISATIONS.c.id, ORGANISATIONS.c.name, ORGANISATIONS.c.version).where(ORGANISATIONS.c.id == org_id)
+    """An organisation, with all its columns."""
+    return (await session.execute(select(ORGANISATIONS).where(ORGANISATIONS.c.id == org_id))).one_or_none()
+
+
+async def organisations_of(session: Session, account_id: UUID) -> Rows:
+    """The organisations a person can be at work in, with all their columns, the one they joined first first."""
+    joined = (
+        select(MEMBERSHIPS.c.org_id, func.min(MEMBERSHIPS.c.created_at).label("joined_at"))
+        .where(MEMBERSHIPS.c.account_id == account_id, MEMBERSHIPS.c.suspended_at.is_(None))
+        .group_by(MEMBERSHIPS.c.org_id)
+        .subquery()
     )
-    return found.one_or_none()
+    found = await session.execute(
+        select(ORGANISATIONS)
+        .join(joined, joined.c.org_id == ORGANISATIONS.c.id)
+        .order_by(joined.c.joined_at, ORGANISATIONS.c.id)
+    )
+    return found.all()
+
+
+async def update_organisation(session: Session, org_id: UUID, *, version: int, changes: Mapping[str, Any]) -> bool:
+    """Change an organisation that is still at a version; False when it is not."""
+    changed = await session.execute(
+        update(ORGANISATIONS)
+        .where(ORGANISATIONS.c.id == org_id, ORGANISATIONS.c.version == version)
+        .values(**changes, version=version + 1)
+        .returning(ORGANISATIONS.c.id)
+    )
+    return changed.one_or_none() is not None
 
 
 async def stores(session: Session, org_id: UUID) -> Rows:
@@ -49,9 +73,9 @@ async def stores(session: Session, org_id: UUID) -> Rows:
 
 
 async def memberships_of(session: Session, account_id: UUID) -> Rows:
-    """A person's memberships, oldest organisation first: org_id, store_id, role."""
+    """A person's memberships, oldest organisation first: org_id, store_id, role, suspended_at."""
     found = await session.execute(
-        select(MEMBERSHIPS.c.org_id, MEMBERSHIPS.c.store_id, MEMBERSHIPS.c.role)
+        select(MEMBERSHIPS.c.org_id, MEMBERSHIPS.c.store_id, MEMBERSHIPS.c.role, MEMBERSHIPS.c.suspended_at)
         .where(MEMBERSHIPS.c.account_id == account_id)
         .order_by(MEMBERSHIPS.c.created_at, MEMBERSHIPS.c.id)
     )
@@ -59,9 +83,9 @@ async def memberships_of(session: Session, account_id: UUID) -> Rows:
 
 
 async def members(session: Session, org_id: UUID) -> Rows:
-    """An organisation's memberships: account_id, store_id, role."""
+    """An organisation's memberships: account_id, store_id, role, suspended_at."""
     found = await session.execute(
-        select(MEMBERSHIPS.c.account_id, MEMBERSHIPS.c.store_id, MEMBERSHIPS.c.role)
+        select(MEMBERSHIPS.c.account_id, MEMBERSHIPS.c.store_id, MEMBERSHIPS.c.role, MEMBERSHIPS.c.suspended_at)
         .where(MEMBERSHIPS.c.org_id == org_id)
         .order_by(MEMBERSHIPS.c.created_at, MEMBERSHIPS.c.id)
     )
@@ -128,3 +152,37 @@ async def invitations_to(session: Session, org_id: UUID, email: str) -> Rows:
         select(INVITATIONS).where(INVITATIONS.c.org_id == org_id, INVITATIONS.c.email == email)
     )
     return found.all()
+
+
+async def open_invitations(session: Session, org_id: UUID) -> Rows:
+    """The invitations of an organisation that nobody accepted, newest first."""
+    found = await session.execute(
+        select(INVITATIONS)
+        .where(INVITATIONS.c.org_id == org_id, INVITATIONS.c.accepted_at.is_(None))
+        .order_by(INVITATIONS.c.id.desc())
+    )
+    return found.all()
+
+
+async def locked_invitation(session: Session, org_id: UUID, invitation_id: UUID) -> Any:
+    """An invitation that nobody accepted, held."""
+    found = await session.execute(
+        select(INVITATIONS)
+        .where(
+            INVITATIONS.c.id == invitation_id, INVITATIONS.c.org_id == org_id, INVITATIONS.c.accepted_at.is_(None)
+        )
+        .with_for_update()
+    )
+    return found.one_or_none()
+
+
+async def remove_invitation(session: Session, invitation_id: UUID) -> None:
+    """Drop an invitation."""
+    await session.execute(delete(INVITATIONS).where(INVITATIONS.c.id == invitation_id))
+
+
+async def renew_invitation(session: Session, invitation_id: UUID, *, challenge_id: UUID) -> None:
+    """Give an invitation another token."""
+    await session.execute(
+        update(INVITATIONS).where(INVITATIONS.c.id == invitation_id).values(challenge_id=challenge_id)
+    )

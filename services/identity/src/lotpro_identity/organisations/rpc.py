@@ -45,7 +45,7 @@ class IdentityRpc(identity_pb2_grpc.IdentityServiceServicer):
         """The members of an organisation; for roles, those who can use one of them (not while closing the account)."""
         org_id = rpc.request_id(request.org_id)
         async with self._database.begin(system(org_id, scope=DIRECTORY)) as session:
-            rows = await repository.members(session, org_id)
+            rows = [row for row in await repository.members(session, org_id) if row.suspended_at is None]
             people = await accounts.find_many(session, {row.account_id for row in rows})
         if request.roles:
             rows = [row for row in rows if row.account_id in people and people[row.account_id].is_active]

@@ -1,5 +1,6 @@
 """HTTP shapes of organisations."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -23,7 +24,35 @@ class OrganisationAnswer(Answer):
 
     id: UUID
     name: str
+    allow_sms_factor: bool
+    allow_email_factor: bool
     stores: list[StoreAnswer]
+
+
+class OwnOrganisation(Answer):
+    """An organisation one can be at work in."""
+
+    id: UUID
+    name: str
+    current: bool
+
+
+class OwnOrganisations(Answer):
+    """One's organisations, the one joined first first; `POST /sessions:switch` goes from one to another."""
+
+    items: list[OwnOrganisation]
+
+
+class UpdateOrganisation(Body):
+    """What to change of an organisation; what is left out stays."""
+
+    name: Name | None = Field(default=None, examples=["Prairie Motor Group"])
+    allow_sms_factor: bool | None = Field(
+        default=None, description="Whether its people may get sign-in codes by SMS.", examples=[False]
+    )
+    allow_email_factor: bool | None = Field(
+        default=None, description="Whether its people may get sign-in codes by e-mail.", examples=[False]
+    )
 
 
 class MemberRole(Answer):
@@ -39,6 +68,9 @@ class MemberAnswer(Answer):
     user_id: UUID
     name: str
     email: str
+    #: `If-Match` of setting their roles.
+    version: int
+    suspended: bool
     roles: list[MemberRole]
 
 
@@ -60,6 +92,23 @@ class InvitationAnswer(Answer):
     """An invitation that is on its way."""
 
     id: UUID
+
+
+class PendingInvitation(Answer):
+    """An invitation that nobody has accepted."""
+
+    id: UUID
+    email: str
+    role: Role
+    store_id: UUID | None
+    invited_at: datetime
+    expires_at: datetime | None = Field(description="Empty when it has expired; send it again.")
+
+
+class Invitations(Answer):
+    """The invitations that the caller may see, newest first."""
+
+    items: list[PendingInvitation]
 
 
 class AcceptInvitation(Body):

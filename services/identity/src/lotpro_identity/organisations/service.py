@@ -1,6 +1,7 @@
 """Use cases of organisations: stores, members, invitations."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +13,9 @@ from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.domain import Account, normalised_email, normalised_phone
 from lotpro_identity.challenges import service as challenges
 from lotpro_identity.challenges.domain import CodeInvalid, Purpose
+from lotpro_identity.factors.domain import Kind
 from lotpro_identity.organisations import repository
-from lotpro_identity.organisations.domain import LastOwner, Role, check_grant, check_time_zone
+from lotpro_identity.organisations.domain import AlreadyMember, LastOwner, Role, check_grant, check_time_zone
 from lotpro_identity.ports import Ports
 from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
@@ -114,12 +116,37 @@ async def current(session: Session, caller: Caller) -> tuple[Row[Any], Sequence[
 
 
 async def memberships_of(session: Session, account_id: UUID) -> Sequence[Any]:
-    """A person's memberships, oldest first: org_id, store_id, role."""
+    """A person's memberships, oldest first: org_id, store_id, role, suspended_at."""
     return await repository.memberships_of(session, account_id)
 
 
+async def organisations_of(session: Session, account_id: UUID) -> Sequence[Any]:
+    """The organisations a person can be at work in, with all their columns, the one they joined first first."""
+    return await repository.organisations_of(session, account_id)
+
+
+async def forbidden_factors(session: Session, account_id: UUID) -> frozenset[str]:
+    """The kinds of factor that any organisation of a person does not allow."""
+    theirs = await repository.organisations_of(session, account_id)
+    return frozenset(
+        [Kind.SMS] * any(not row.allow_sms_factor for row in theirs)
+        + [Kind.EMAIL] * any(not row.allow_email_factor for row in theirs)
+    )
+
+
+async def store_ids(session: Session, org_id: UUID) -> list[UUID]:
+    """An organisation's stores."""
+    return [row.id for row in await repository.stores(session, org_id)]
+
+
+async def check_stores(session: Session, org_id: UUID, wanted: Collection[UUID]) -> None:
+    """Refuse stores that are not the organisation's; raises NotFound."""
+    if not set(wanted) <= set(await store_ids(session, org_id)):
+        raise errors.NotFound
+
+
 async def members_of(session: Session, org_id: UUID) -> Sequence[Any]:
-    """An organisation's memberships, oldest first: account_id, store_id, role."""
+    """An organisation's memberships, oldest first: account_id, store_id, role, suspended_at."""
     return await repository.members(session, org_id)
 
 
@@ -129,9 +156,9 @@ async def invitations_to(session: Session, org_id: UUID, email: str) -> Sequence
 
 
 async def home_of(session: Session, account_id: UUID) -> UUID | None:
-    """The organisation a person signs in to: the one they joined first."""
+    """The organisation a person signs in to: the one they joined first and are not suspended in."""
     rows = await repository.memberships_of(session, account_id)
-    return rows[0].org_id if rows else None
+    return next((row.org_id for row in rows if row.suspended_at is None), None)
 
 
 async def co_owners(session: Session, account_id: UUID) -> set[UUID]:
@@ -194,22 +221,27 @@ async def invite_member(
 ) -> UUID:
     """Invite an address to a role; the e-mail's token is single use and good for a week.
 
-    Raises RoleNeedsStore, MayNotGrant, and NotFound for a store that is not the caller's.
+    Raises EmailInvalid, RoleNeedsStore, MayNotGrant, AlreadyMember, and NotFound for a store that is not the caller's.
     """
     assert caller.org_id is not None and caller.user_id is not None  # noqa: PT018 - a permission needs both
     check_grant(role, store_id, whole_organisation=caller.stores is None)
     if store_id is not None:
-        known = {store.id for store in await repository.stores(session, caller.org_id)}
-        if store_id not in known or (caller.stores is not None and store_id not in caller.stores):
+        await check_stores(session, caller.org_id, {store_id})
+        if caller.stores is not None and store_id not in caller.stores:
             raise errors.NotFound
-    now = ports.clock()
+    now, address = ports.clock(), normalised_email(email)
+    known = await accounts.find_by_email(session, address)
+    if known is not None:
+        rows = await repository.memberships_of(session, known.id)
+        if (caller.org_id, store_id, role) in {(row.org_id, row.store_id, row.role) for row in rows}:
+            raise AlreadyMember
     challenge_id = await challenges.open_challenge(
         session, purpose=Purpose.INVITATION, account_id=None, org_id=caller.org_id, now=now
     )
     invitation_id = ids.new()
     await repository.add_invitation(
         session, invitation_id=invitation_id, org_id=caller.org_id, store_id=store_id, role=role,
-        email=normalised_email(email), challenge_id=challenge_id, invited_by=caller.user_id,
+        email=address, challenge_id=challenge_id, invited_by=caller.user_id,
     )
     await outbox.put(
         session,
@@ -221,6 +253,73 @@ async def invite_member(
         session, caller, "identity:member:invite", at=now, subject=("invitation", invitation_id), store_id=store_id
     )
     return invitation_id
+
+
+async def list_invitations(
+    session: Session, caller: Caller, *, now: datetime
+) -> list[tuple[Row[Any], datetime | None]]:
+    """Invitations that nobody accepted, where the caller may see them, and until when each can be; None: it expired."""
+    assert caller.org_id is not None
+    rows = [
+        row for row in await repository.open_invitations(session, caller.org_id)
+        if caller.stores is None or row.store_id in caller.stores
+    ]
+    until = await challenges.open_until(session, [row.challenge_id for row in rows], now=now)
+    return [(row, until.get(row.challenge_id)) for row in rows]
+
+
+async def revoke_invitation(session: Session, caller: Caller, ports: Ports, *, invitation_id: UUID) -> None:
+    """Take an invitation back; its token is of no use any more. Raises NotFound."""
+    now = ports.clock()
+    invitation = await _invitation_in_reach(session, caller, invitation_id)
+    await challenges.end(session, invitation.challenge_id, now=now)
+    await repository.remove_invitation(session, invitation_id)
+    await ports.security_log.record(
+        session, caller, "identity:member:uninvite", at=now, subject=("invitation", invitation_id),
+        store_id=invitation.store_id,
+    )
+
+
+async def resend_invitation(session: Session, caller: Caller, ports: Ports, *, invitation_id: UUID) -> None:
+    """Send an invitation again, with a new token for another week; the one before ends. Raises NotFound."""
+    now = ports.clock()
+    invitation = await _invitation_in_reach(session, caller, invitation_id)
+    await attempts.reserve_send(
+        session, account=str(invitation_id), org=str(caller.org_id), ip=caller.origin.ip, number="", now=now
+    )
+    await challenges.end(session, invitation.challenge_id, now=now)
+    challenge_id = await challenges.open_challenge(
+        session, purpose=Purpose.INVITATION, account_id=None, org_id=caller.org_id, now=now
+    )
+    await repository.renew_invitation(session, invitation_id, challenge_id=challenge_id)
+    await ports.security_log.record(
+        session, caller, "identity:member:invite", at=now, subject=("invitation", invitation_id),
+        store_id=invitation.store_id,
+    )
+
+
+async def _invitation_in_reach(session: Session, caller: Caller, invitation_id: UUID) -> Row[Any]:
+    assert caller.org_id is not None
+    row: Row[Any] | None = await repository.locked_invitation(session, caller.org_id, invitation_id)
+    if row is None or (caller.stores is not None and row.store_id not in caller.stores):
+        raise errors.NotFound
+    return row
+
+
+async def update_organisation(
+    session: Session, caller: Caller, ports: Ports, *, expected: int, changes: Mapping[str, Any]
+) -> None:
+    """Change the caller's organisation; raises PreconditionFailed when somebody else did meanwhile."""
+    assert caller.org_id is not None
+    if not changes:
+        return
+    if not await repository.update_organisation(session, caller.org_id, version=expected, changes=changes):
+        raise errors.PreconditionFailed
+    await outbox.put(session, events_pb2.OrganisationUpdated(org_id=str(caller.org_id), version=expected + 1))
+    await ports.security_log.record(
+        session, caller, "identity:organisation:update", at=ports.clock(), subject=("organisation", caller.org_id),
+        changed=tuple(sorted(changes)),
+    )
 
 
 async def invitation_for(session: Session, ports: Ports, *, token: str) -> Row[Any]:

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from lotpro_identity.accounts.attempts import TooManyAttempts
-from lotpro_identity.accounts.domain import EmailInvalid
+from lotpro_identity.accounts.domain import Account, EmailInvalid
 from lotpro_identity.db import as_authenticator
 from lotpro_identity.factors import passkeys
 from lotpro_identity.factors.domain import Kind
@@ -26,6 +26,7 @@ from lotpro_identity.sessions.schemas import (
     SignedIn,
     SignIn,
     StepUp,
+    Switch,
 )
 from lotpro_identity.sessions.sign_in import SigningIn
 from lotpro_identity.sessions.tokens import (
@@ -62,10 +63,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
             )
             account_id = known.account.id
             if not known.kinds:
-                return SignedIn(
-                    status="enrolment_required", token_type="Bearer",  # noqa: S106 - the scheme
-                    **enrolment_token(ports, known.account),
-                )
+                return _enrolment(ports, known.account)
             if not body.factor:
                 opened = await steps.by_device(known)
                 if opened is None:
@@ -76,8 +74,10 @@ def router(database: Database, ports: Ports) -> APIRouter:
         elif body.passkey is not None:
             opened = await steps.by_passkey(body.passkey, trust=body.trust_device)
             return SignedIn(**deliver(response, opened, body.transport).model_dump())
-        opened = await steps.by_factor(account_id, body, trust=body.trust_device)
-        return SignedIn(**deliver(response, opened, body.transport).model_dump())
+        proven = await steps.by_factor(account_id, body, trust=body.trust_device)
+        if isinstance(proven, Account):
+            return _enrolment(ports, proven)
+        return SignedIn(**deliver(response, proven, body.transport).model_dump())
 
     @routes.post("/sessions:begin-passkey", responses=api.problems(CredentialsInvalid))
     async def begin_passkey_proof(body: BeginPasskey, caller: api.Anyone) -> CeremonyAnswer:
@@ -120,6 +120,13 @@ def router(database: Database, ports: Ports) -> APIRouter:
         token = await SigningIn(database, ports, caller).step_up(
             api.user_id(caller), totp=body.totp, passkey=body.passkey
         )
+        return deliver_access(response, token, body.transport)
+
+    @routes.post("/sessions:switch", responses=api.problems(errors.NotFound, SessionOver))
+    async def switch_organisation(body: Switch, caller: api.Signed, response: Response) -> SteppedUp:
+        """Go on in another of one's organisations, in this session only."""
+        async with database.begin(as_authenticator(caller)) as session:
+            token = await service.switch(session, caller, ports, org_id=body.organisation_id)
         return deliver_access(response, token, body.transport)
 
     @routes.get("/sessions/current")
@@ -178,6 +185,13 @@ def router(database: Database, ports: Ports) -> APIRouter:
             )
 
     return routes
+
+
+def _enrolment(ports: Ports, account: Account) -> SignedIn:
+    return SignedIn(
+        status="enrolment_required", token_type="Bearer",  # noqa: S106 - the scheme
+        **enrolment_token(ports, account),
+    )
 
 
 def _whose(ports: Ports, given: str) -> UUID:

@@ -136,6 +136,13 @@ class StepUp(Body):
         return self
 
 
+class Switch(Body):
+    """Where to go on."""
+
+    organisation_id: UUID
+    transport: Transport = Transport.BODY
+
+
 class CurrentSession(Answer):
     """Whom the token stands for; `roles` maps a store's id, or `*` for the whole organisation, to roles."""
 

@@ -171,7 +171,7 @@ async def refresh(session: Session, caller: Caller, ports: Ports, *, refresh_tok
     access = await access_of(session, row.account_id, org_id=row.org_id)
     await accounts.note_activity(session, row.account_id, noted=access.account.last_active_at, now=now)
     await session.execute(
-        update(SESSIONS).where(SESSIONS.c.id == row.id).values(last_used_at=now, org_id=access.org_id)
+        update(SESSIONS).where(SESSIONS.c.id == row.id).values(last_used_at=now, org_id=row.org_id or access.org_id)
     )
     fresh = await _add_refresh_token(session, ports, row.id)
     token = access_token(
@@ -184,15 +184,7 @@ async def refresh(session: Session, caller: Caller, ports: Ports, *, refresh_tok
 async def step_up(session: Session, caller: Caller, ports: Ports, *, amr: str, factor: str) -> str:
     """A new access token for the caller's session, now that a second factor was given again; raises SessionOver."""
     now = ports.clock()
-    found = await session.execute(
-        select(SESSIONS).where(
-            SESSIONS.c.id == caller.session_id, SESSIONS.c.account_id == caller.user_id,
-            SESSIONS.c.revoked_at.is_(None), SESSIONS.c.expires_at > now,
-        ).with_for_update()
-    )
-    row = found.one_or_none()
-    if row is None:
-        raise SessionOver
+    row = await _own_open(session, caller, ports)
     given = tuple(dict.fromkeys((*row.amr.split(), amr)))
     await session.execute(
         update(SESSIONS).where(SESSIONS.c.id == row.id).values(aal="aal2", amr=" ".join(given), authenticated_at=now)
@@ -205,6 +197,35 @@ async def step_up(session: Session, caller: Caller, ports: Ports, *, amr: str, f
         ports, account_id=row.account_id, session_id=row.id, access_version=access.version, org_id=access.org_id,
         roles=access.roles, aal="aal2", amr=given, auth_time=int(now.timestamp()),
     )
+
+
+async def switch(session: Session, caller: Caller, ports: Ports, *, org_id: UUID) -> str:
+    """An access token for another of the person's organisations; raises NotFound, SessionOver."""
+    row = await _own_open(session, caller, ports)
+    access = await access_of(session, row.account_id, org_id=org_id)
+    if access.org_id is None:
+        raise errors.NotFound
+    await session.execute(update(SESSIONS).where(SESSIONS.c.id == row.id).values(org_id=org_id))
+    await ports.security_log.record(
+        session, caller, "identity:session:switch", at=ports.clock(), org_id=org_id, subject=("session", row.id)
+    )
+    return access_token(
+        ports, account_id=row.account_id, session_id=row.id, access_version=access.version, org_id=org_id,
+        roles=access.roles, aal=row.aal, amr=tuple(row.amr.split()), auth_time=int(row.authenticated_at.timestamp()),
+    )
+
+
+async def _own_open(session: Session, caller: Caller, ports: Ports) -> Row[Any]:
+    found = await session.execute(
+        select(SESSIONS).where(
+            SESSIONS.c.id == caller.session_id, SESSIONS.c.account_id == caller.user_id,
+            SESSIONS.c.revoked_at.is_(None), SESSIONS.c.expires_at > ports.clock(),
+        ).with_for_update()
+    )
+    row = found.one_or_none()
+    if row is None:
+        raise SessionOver
+    return row
 
 
 async def list_own(session: Session, ports: Ports, *, account_id: UUID) -> Sequence[tuple[Row[Any], str, str]]:
@@ -292,13 +313,17 @@ class Access:
 
 
 async def access_of(session: Session, account_id: UUID, *, org_id: UUID | None = None) -> Access:
-    """A person's access in an organisation they belong to, or in the one they joined first; raises SessionOver."""
+    """A person's access in the organisation they are at work in, or in the one they joined first.
+
+    Nobody is moved to another organisation unasked: whoever is not a member any more, or suspended, is nothing until
+    they switch. Raises SessionOver.
+    """
     account = await accounts.find(session, account_id)
     if account is None or not account.is_active:
         raise SessionOver
-    rows = await organisations.memberships_of(session, account_id)
+    rows = [row for row in await organisations.memberships_of(session, account_id) if row.suspended_at is None]
     known = [row.org_id for row in rows]
-    chosen = org_id if org_id in known else next(iter(known), None)
+    chosen = next(iter(known), None) if org_id is None else org_id if org_id in known else None
     roles = roles_claim((row.store_id, row.role) for row in rows if row.org_id == chosen)
     return Access(account, chosen, roles)
 

@@ -98,14 +98,20 @@ class SigningIn:
             org_id = await organisations.home_of(session, account_id)
             await codes.send(session, self._caller, self._ports, account_id=account_id, org_id=org_id, kind=kind)
 
-    async def by_factor(self, account_id: UUID, body: SignIn, *, trust: bool) -> Opened:
-        """A session for the right second factor; raises CredentialsInvalid and TooManyAttempts."""
+    async def by_factor(self, account_id: UUID, body: SignIn, *, trust: bool) -> Opened | Account:
+        """A session for the right second factor; raises CredentialsInvalid and TooManyAttempts.
+
+        Answers the account alone for a factor that its organisation does not allow: a better one is to be enrolled.
+        """
         name = body.factor
         await self._reserve_factor(account_id)
-        opened = None
+        opened: Opened | Account | None = None
         async with self._database.begin(self._caller) as session:
-            if await self._is_right(session, account_id, body):
-                opened = await self._open(session, account_id, name, trust=trust)
+            if await self._is_usable(session, account_id, name) and await self._is_right(session, account_id, body):
+                if await factors.is_enough(session, account_id, factor=name):
+                    opened = await self._open(session, account_id, name, trust=trust)
+                else:
+                    opened = await accounts.find(session, account_id)
             else:
                 await service.record_failure(
                     session, self._caller, self._ports, account_id=account_id, factor=name
@@ -158,6 +164,9 @@ class SigningIn:
 
     def _factor_tries(self, account_id: UUID) -> list[attempts.Limit]:
         return attempts.limits_of("factor", account=str(account_id), ip=self._ip)
+
+    async def _is_usable(self, session: Session, account_id: UUID, name: str) -> bool:
+        return name not in (Kind.SMS, Kind.EMAIL) or name in await factors.kinds_of(session, account_id)
 
     async def _is_right(self, session: Session, account_id: UUID, body: SignIn) -> bool:
         if body.recovery_code is not None:
