@@ -64,19 +64,20 @@ def permissions(document: Mapping[str, Any]) -> str:
             if "x-permission" in operation:
                 asked.setdefault(operation["x-permission"], []).append(f"`{method.upper()} {path}`")
     table = lotpro_policy.access()
+    roles = {**table.roles, **table.platform_roles}
     lines = [
         "# Who may do what",
         "",
         "Made from `policy/src/lotpro_policy/access.yaml` and the services' doors by `make proto`; do not edit.",
         "`tests/e2e/test_least_privilege.py` asks every operation with every role.",
         "",
-        *(f"- **{role}**: {about}" for role, about in table.roles.items()),
+        *(f"- **{role}**: {about}" for role, about in roles.items()),
         "",
-        "| Permission | What it allows | Reach | " + " | ".join(table.roles) + " | Requests |",
-        "| --- | --- | --- | " + "--- | " * (len(table.roles) + 1),
+        "| Permission | What it allows | Reach | " + " | ".join(roles) + " | Requests |",
+        "| --- | --- | --- | " + "--- | " * (len(roles) + 1),
     ]
     for name, row in table.permissions.items():
-        held = " | ".join("yes" if role in row.roles else "" for role in table.roles)
+        held = " | ".join("yes" if role in row.roles else "" for role in roles)
         lines.append(f"| `{name}` | {row.about} | {row.scope} | {held} | {', '.join(asked.get(name, []))} |")
     return "\n".join(line.rstrip() for line in lines) + "\n"
 

@@ -24,7 +24,7 @@ PERMISSION = {
     if "x-permission" in described
 }
 GUARDED = [operation for operation in operations(DOCUMENT) if operation.name in PERMISSION]
-ROLES = sorted(lotpro_policy.access().roles)
+ROLES = sorted([*lotpro_policy.access().roles, *lotpro_policy.access().platform_roles])
 #: The permission is missing; other refusals have codes of their own.
 REFUSED = "auth.forbidden"
 
@@ -61,13 +61,14 @@ WAITING = {
     "privacy:request:view_own",
 }
 #: What is one's own as a person: account, factors, sessions, devices, and where one belongs.
+#: Opening an access asks for one of the platform's people, whom no dealer's role makes.
 FREE = {
     "get_own_account", "update_own_account", "close_own_account", "change_password", "change_email",
     "confirm_email_change", "list_factors", "rename_factor", "remove_factor", "enrol_totp", "confirm_totp",
     "begin_passkey", "add_passkey", "enrol_codes", "confirm_codes", "renew_recovery_codes", "list_sessions",
     "get_current_session", "revoke_session", "revoke_other_sessions", "sign_out", "begin_step_up", "step_up",
     "switch_organisation", "list_devices", "revoke_device", "revoke_all_devices", "get_current_organisation",
-    "list_own_organisations", "leave_organisation", "list_own_events",
+    "list_own_organisations", "leave_organisation", "list_own_events", "open_access", "close_access",
 }
 
 

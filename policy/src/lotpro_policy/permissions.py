@@ -41,9 +41,10 @@ class _Row(Record):
 
 
 class Access(Record):
-    """The permission table; `roles` maps each role to what it is for."""
+    """The permission table; `roles` and `platform_roles` map each role to what it is for."""
 
     roles: Mapping[RoleName, str]
+    platform_roles: Mapping[RoleName, str]
     permissions: Mapping[PermissionName, Permission]
 
     def permission(self, name: str) -> Permission:
@@ -63,7 +64,8 @@ class Access(Record):
 
     @model_validator(mode="after")
     def _roles_exist(self) -> Self:
-        unknown = {role for row in self.permissions.values() for role in row.roles} - set(self.roles)
+        declared = {*self.roles, *self.platform_roles}
+        unknown = {role for row in self.permissions.values() for role in row.roles} - declared
         if unknown:
             raise ValueError(f"roles that are not declared: {sorted(unknown)}")
         return self
@@ -71,6 +73,7 @@ class Access(Record):
 
 class _Table(Record):
     roles: dict[RoleName, str]
+    platform_roles: dict[RoleName, str] = Field(default_factory=dict)
     permissions: dict[PermissionName, _Row]
 
 
@@ -80,6 +83,7 @@ def parse_access(value: object) -> Access:
     everyone = frozenset(table.roles)
     return Access(
         roles=table.roles,
+        platform_roles=table.platform_roles,
         permissions={
             name: Permission(
                 roles=everyone if row.roles == "everyone" else frozenset(row.roles), scope=row.scope, about=row.about

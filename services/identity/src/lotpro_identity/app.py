@@ -6,6 +6,8 @@ from lotpro.revocation.v1 import revocation_pb2, revocation_pb2_grpc
 from lotpro_identity import jobs
 from lotpro_identity.accounts import api as accounts_api
 from lotpro_identity.addresses import api as addresses_api
+from lotpro_identity.breakglass import api as breakglass_api
+from lotpro_identity.breakglass.domain import Staff
 from lotpro_identity.challenges.domain import Codes
 from lotpro_identity.db import METADATA, ROOM
 from lotpro_identity.devices import api as devices_api
@@ -43,6 +45,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         clock=runtime.clock,
         relying_party=RelyingParty(lambda: (settings.public_url, *settings.passkey_origins)),
         level_seconds=settings.level_seconds,
+        staff=Staff(lambda: settings.platform_staff),
     )
     feed = Feed(database, runtime.user_tokens.revocations, runtime.clock)
     return service.Parts(
@@ -52,6 +55,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             factors_api.router(database, ports),
             organisations_api.router(database, ports),
             members_api.router(database, ports),
+            breakglass_api.router(database, ports),
             devices_api.router(database, ports),
             passwords_api.router(database, ports),
             addresses_api.router(database, ports),
@@ -80,6 +84,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             service.housekeeping(database),
             jobs.expire_challenges(database),
             jobs.expire_devices(database),
+            jobs.expire_accesses(database),
             lifecycle_jobs.warn_inactive(database, ports),
             lifecycle_jobs.anonymise_inactive(database, ports),
             lifecycle_jobs.delete_closed(database, ports),

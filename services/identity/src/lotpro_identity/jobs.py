@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from lotpro_identity.accounts import attempts
+from lotpro_identity.breakglass import service as breakglass
 from lotpro_identity.challenges import service as challenges
 from lotpro_identity.db import AUTHENTICATOR
 from lotpro_identity.devices import service as devices
@@ -46,3 +47,16 @@ def expire_devices(database: Database) -> Job:
         return counts
 
     return Job("expire-devices", "Drop devices that are not trusted any more.", "25 * * * *", work)
+
+
+def expire_accesses(database: Database) -> Job:
+    """Drops what is known of the platform's looks into organisations, when the security log forgets them too."""
+
+    async def work(run: Run) -> Counts:
+        async with database.begin(system(scope=AUTHENTICATOR)) as session:
+            counts = {"accesses": await breakglass.forget(session, as_of=run.as_of)}
+            if run.dry_run:
+                await session.rollback()
+        return counts
+
+    return Job("expire-accesses", "Drop old records of the platform's looks into organisations.", "40 3 * * *", work)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from lotpro_identity.breakglass.domain import Staff
 from lotpro_identity.challenges.domain import Codes
 from lotpro_identity.factors.relying_party import RelyingParty
 from lotpro_identity.keys.domain import Signer
@@ -27,6 +28,7 @@ class Ports:
     security_log: SecurityLog
     clock: Clock
     relying_party: RelyingParty
+    staff: Staff
     #: What tells a known address from an unknown one takes this long in any case.
     level_seconds: float = 0.2
 

@@ -24,5 +24,7 @@ class Settings(ServiceSettings):
     hash_queue: int = 64
     #: Origins besides `public_url` whose pages may ask for passkeys, comma-separated.
     passkey_origins: CommaSeparated = ()
+    #: The platform's people, as `<account id>:<platform role>`, comma-separated; nobody can appoint them from within.
+    platform_staff: CommaSeparated = ()
     #: Seconds that answers take at least where they would tell a known address from an unknown one.
     level_seconds: float = 0.2

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flotpro/identity/v1/events.proto\x12\x12lotpro.identity.v1\"\"\n\x0f\x41\x63\x63ountSignedUp\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"!\n\x0e\x45mailConfirmed\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"1\n\x0e\x46\x61\x63torEnrolled\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x02 \x01(\t\"H\n\x13OrganisationCreated\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"6\n\x13OrganisationUpdated\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"@\n\x0bStoreOpened\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"J\n\rMemberInvited\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x15\n\rinvitation_id\x18\x02 \x01(\t\x12\x12\n\ninvited_by\x18\x03 \x01(\t\"@\n\x0cMemberJoined\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"F\n\x12MemberRolesChanged\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"0\n\rMemberRemoved\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"2\n\x0fMemberSuspended\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"0\n\rMemberResumed\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"P\n\x14OwnershipTransferred\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x14\n\x0c\x66rom_user_id\x18\x02 \x01(\t\x12\x12\n\nto_user_id\x18\x03 \x01(\t\"W\n\rCodeRequested\x12\x14\n\x0c\x63hallenge_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0e\n\x06org_id\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\"=\n\x17\x41\x63\x63ountInactivityWarned\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tdays_left\x18\x02 \x01(\x05\"1\n\x0e\x41\x63\x63ountClosing\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06org_id\x18\x02 \x01(\t\"\"\n\x0f\x41\x63\x63ountReopened\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"9\n\x16\x41\x63\x63ountDeletionOrdered\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06org_id\x18\x02 \x01(\t\"$\n\x11\x41\x63\x63ountAnonymised\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"!\n\x0e\x41\x63\x63ountDeleted\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"&\n\x14OrganisationOrphaned\x12\x0e\n\x06org_id\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flotpro/identity/v1/events.proto\x12\x12lotpro.identity.v1\"\"\n\x0f\x41\x63\x63ountSignedUp\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"!\n\x0e\x45mailConfirmed\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"1\n\x0e\x46\x61\x63torEnrolled\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x02 \x01(\t\"H\n\x13OrganisationCreated\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"6\n\x13OrganisationUpdated\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"@\n\x0bStoreOpened\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"J\n\rMemberInvited\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x15\n\rinvitation_id\x18\x02 \x01(\t\x12\x12\n\ninvited_by\x18\x03 \x01(\t\"@\n\x0cMemberJoined\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"F\n\x12MemberRolesChanged\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"0\n\rMemberRemoved\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"2\n\x0fMemberSuspended\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"0\n\rMemberResumed\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"P\n\x14OwnershipTransferred\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x14\n\x0c\x66rom_user_id\x18\x02 \x01(\t\x12\x12\n\nto_user_id\x18\x03 \x01(\t\"B\n\x0c\x41\x63\x63\x65ssOpened\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x11\n\taccess_id\x18\x03 \x01(\t\"W\n\rCodeRequested\x12\x14\n\x0c\x63hallenge_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0e\n\x06org_id\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\"=\n\x17\x41\x63\x63ountInactivityWarned\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tdays_left\x18\x02 \x01(\x05\"1\n\x0e\x41\x63\x63ountClosing\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06org_id\x18\x02 \x01(\t\"\"\n\x0f\x41\x63\x63ountReopened\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"9\n\x16\x41\x63\x63ountDeletionOrdered\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06org_id\x18\x02 \x01(\t\"$\n\x11\x41\x63\x63ountAnonymised\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"!\n\x0e\x41\x63\x63ountDeleted\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"&\n\x14OrganisationOrphaned\x12\x0e\n\x06org_id\x18\x01 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,20 +57,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MEMBERRESUMED']._serialized_end=737
   _globals['_OWNERSHIPTRANSFERRED']._serialized_start=739
   _globals['_OWNERSHIPTRANSFERRED']._serialized_end=819
-  _globals['_CODEREQUESTED']._serialized_start=821
-  _globals['_CODEREQUESTED']._serialized_end=908
-  _globals['_ACCOUNTINACTIVITYWARNED']._serialized_start=910
-  _globals['_ACCOUNTINACTIVITYWARNED']._serialized_end=971
-  _globals['_ACCOUNTCLOSING']._serialized_start=973
-  _globals['_ACCOUNTCLOSING']._serialized_end=1022
-  _globals['_ACCOUNTREOPENED']._serialized_start=1024
-  _globals['_ACCOUNTREOPENED']._serialized_end=1058
-  _globals['_ACCOUNTDELETIONORDERED']._serialized_start=1060
-  _globals['_ACCOUNTDELETIONORDERED']._serialized_end=1117
-  _globals['_ACCOUNTANONYMISED']._serialized_start=1119
-  _globals['_ACCOUNTANONYMISED']._serialized_end=1155
-  _globals['_ACCOUNTDELETED']._serialized_start=1157
-  _globals['_ACCOUNTDELETED']._serialized_end=1190
-  _globals['_ORGANISATIONORPHANED']._serialized_start=1192
-  _globals['_ORGANISATIONORPHANED']._serialized_end=1230
+  _globals['_ACCESSOPENED']._serialized_start=821
+  _globals['_ACCESSOPENED']._serialized_end=887
+  _globals['_CODEREQUESTED']._serialized_start=889
+  _globals['_CODEREQUESTED']._serialized_end=976
+  _globals['_ACCOUNTINACTIVITYWARNED']._serialized_start=978
+  _globals['_ACCOUNTINACTIVITYWARNED']._serialized_end=1039
+  _globals['_ACCOUNTCLOSING']._serialized_start=1041
+  _globals['_ACCOUNTCLOSING']._serialized_end=1090
+  _globals['_ACCOUNTREOPENED']._serialized_start=1092
+  _globals['_ACCOUNTREOPENED']._serialized_end=1126
+  _globals['_ACCOUNTDELETIONORDERED']._serialized_start=1128
+  _globals['_ACCOUNTDELETIONORDERED']._serialized_end=1185
+  _globals['_ACCOUNTANONYMISED']._serialized_start=1187
+  _globals['_ACCOUNTANONYMISED']._serialized_end=1223
+  _globals['_ACCOUNTDELETED']._serialized_start=1225
+  _globals['_ACCOUNTDELETED']._serialized_end=1258
+  _globals['_ORGANISATIONORPHANED']._serialized_start=1260
+  _globals['_ORGANISATIONORPHANED']._serialized_end=1298
 # @@protoc_insertion_point(module_scope)

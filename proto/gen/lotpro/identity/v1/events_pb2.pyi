@@ -321,6 +321,33 @@ class OwnershipTransferred(_message.Message):
 Global___OwnershipTransferred: _TypeAlias = OwnershipTransferred  # noqa: Y015
 
 @_typing.final
+class AccessOpened(_message.Message):
+    """Somebody of the platform looks into the organisation for a while; its owners are told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORG_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ACCESS_ID_FIELD_NUMBER: _builtins.int
+    org_id: _builtins.str
+    user_id: _builtins.str
+    access_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        org_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        access_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_id", b"access_id", "org_id", b"org_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccessOpened: _TypeAlias = AccessOpened  # noqa: Y015
+
+@_typing.final
 class CodeRequested(_message.Message):
     """A one-time code or invitation token waits to be sent; read it with IdentityService.RevealCode."""
 

@@ -18,3 +18,4 @@ class Topic(StrEnum):
     SESSION_STOLEN = "session_stolen"
     PASSWORD_KNOWN = "password_known"  # noqa: S105 - a topic
     LOCKED = "locked"
+    STAFF_ACCESS = "staff_access"

@@ -120,6 +120,11 @@ async def memberships_of(session: Session, account_id: UUID) -> Sequence[Any]:
     return await repository.memberships_of(session, account_id)
 
 
+async def exists(session: Session, org_id: UUID) -> bool:
+    """Whether there is such an organisation."""
+    return await repository.organisation(session, org_id) is not None
+
+
 async def organisations_of(session: Session, account_id: UUID) -> Sequence[Any]:
     """The organisations a person can be at work in, with all their columns, the one they joined first first."""
     return await repository.organisations_of(session, account_id)

@@ -14,6 +14,7 @@ from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.domain import Account
 from lotpro_identity.alerts import service as alerts
 from lotpro_identity.alerts.domain import Topic
+from lotpro_identity.breakglass import service as breakglass
 from lotpro_identity.devices import service as devices
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.organisations.domain import roles_claim
@@ -24,7 +25,7 @@ from lotpro_identity.sessions.domain import CredentialsInvalid, SessionOver, Use
 from lotpro_identity.sessions.models import REFRESH_TOKENS, SESSIONS
 from lotpro_identity.sessions.tokens import Opened, access_token, session_lifetime
 from lotpro_kit import errors, ids
-from lotpro_kit.caller import Caller
+from lotpro_kit.caller import ALL_STORES, Caller
 from lotpro_kit.db import Session
 
 USER_AGENT, IP = "sessions.user_agent", "sessions.ip"
@@ -49,7 +50,7 @@ async def open_session(
     now = ports.clock()
     session_id = ids.new()
     try:
-        access = await access_of(session, account_id)
+        access = await access_of(session, ports, account_id)
     except SessionOver as closed:
         # The password was right a moment ago; the account was closed since.
         raise CredentialsInvalid from closed
@@ -72,7 +73,7 @@ async def open_session(
     refresh_token = await _add_refresh_token(session, ports, session_id)
     token = access_token(
         ports, account_id=account_id, session_id=session_id, access_version=access.version, org_id=access.org_id,
-        roles=access.roles, aal=aal, amr=amr, auth_time=int(now.timestamp()),
+        roles=access.roles, until=access.until, aal=aal, amr=amr, auth_time=int(now.timestamp()),
     )
     device_token = (
         await devices.trust(session, caller, ports, account_id=account_id, org_id=access.org_id) if trust else None
@@ -168,7 +169,7 @@ async def refresh(session: Session, caller: Caller, ports: Ports, *, refresh_tok
         await session.execute(
             update(REFRESH_TOKENS).where(REFRESH_TOKENS.c.digest == digest(refresh_token)).values(used_at=now)
         )
-    access = await access_of(session, row.account_id, org_id=row.org_id)
+    access = await access_of(session, ports, row.account_id, org_id=row.org_id)
     await accounts.note_activity(session, row.account_id, noted=access.account.last_active_at, now=now)
     await session.execute(
         update(SESSIONS).where(SESSIONS.c.id == row.id).values(last_used_at=now, org_id=row.org_id or access.org_id)
@@ -176,7 +177,8 @@ async def refresh(session: Session, caller: Caller, ports: Ports, *, refresh_tok
     fresh = await _add_refresh_token(session, ports, row.id)
     token = access_token(
         ports, account_id=row.account_id, session_id=row.id, access_version=access.version, org_id=access.org_id,
-        roles=access.roles, aal=row.aal, amr=tuple(row.amr.split()), auth_time=int(row.authenticated_at.timestamp()),
+        roles=access.roles, until=access.until, aal=row.aal, amr=tuple(row.amr.split()),
+        auth_time=int(row.authenticated_at.timestamp()),
     )
     return Opened(row.id, token, fresh)
 
@@ -189,20 +191,20 @@ async def step_up(session: Session, caller: Caller, ports: Ports, *, amr: str, f
     await session.execute(
         update(SESSIONS).where(SESSIONS.c.id == row.id).values(aal="aal2", amr=" ".join(given), authenticated_at=now)
     )
-    access = await access_of(session, row.account_id, org_id=row.org_id)
+    access = await access_of(session, ports, row.account_id, org_id=row.org_id)
     await ports.security_log.record(
         session, caller, "identity:session:step_up", at=now, subject=("session", row.id), factor=factor
     )
     return access_token(
         ports, account_id=row.account_id, session_id=row.id, access_version=access.version, org_id=access.org_id,
-        roles=access.roles, aal="aal2", amr=given, auth_time=int(now.timestamp()),
+        roles=access.roles, until=access.until, aal="aal2", amr=given, auth_time=int(now.timestamp()),
     )
 
 
 async def switch(session: Session, caller: Caller, ports: Ports, *, org_id: UUID) -> str:
     """An access token for another of the person's organisations; raises NotFound, SessionOver."""
     row = await _own_open(session, caller, ports)
-    access = await access_of(session, row.account_id, org_id=org_id)
+    access = await access_of(session, ports, row.account_id, org_id=org_id)
     if access.org_id is None:
         raise errors.NotFound
     await session.execute(update(SESSIONS).where(SESSIONS.c.id == row.id).values(org_id=org_id))
@@ -211,7 +213,8 @@ async def switch(session: Session, caller: Caller, ports: Ports, *, org_id: UUID
     )
     return access_token(
         ports, account_id=row.account_id, session_id=row.id, access_version=access.version, org_id=org_id,
-        roles=access.roles, aal=row.aal, amr=tuple(row.amr.split()), auth_time=int(row.authenticated_at.timestamp()),
+        roles=access.roles, until=access.until, aal=row.aal, amr=tuple(row.amr.split()),
+        auth_time=int(row.authenticated_at.timestamp()),
     )
 
 
@@ -305,6 +308,8 @@ class Access:
     account: Account
     org_id: UUID | None
     roles: dict[str, list[str]]
+    #: When it ends by itself.
+    until: datetime | None = None
 
     @property
     def version(self) -> int:
@@ -312,7 +317,7 @@ class Access:
         return self.account.access_version
 
 
-async def access_of(session: Session, account_id: UUID, *, org_id: UUID | None = None) -> Access:
+async def access_of(session: Session, ports: Ports, account_id: UUID, *, org_id: UUID | None = None) -> Access:
     """A person's access in the organisation they are at work in, or in the one they joined first.
 
     Nobody is moved to another organisation unasked: whoever is not a member any more, or suspended, is nothing until
@@ -324,6 +329,8 @@ async def access_of(session: Session, account_id: UUID, *, org_id: UUID | None =
     rows = [row for row in await organisations.memberships_of(session, account_id) if row.suspended_at is None]
     known = [row.org_id for row in rows]
     chosen = next(iter(known), None) if org_id is None else org_id if org_id in known else None
+    if chosen is None and (granted := await breakglass.granted(session, ports, account_id=account_id, org_id=org_id)):
+        return Access(account, org_id, {ALL_STORES: [granted.role]}, granted.expires_at)
     roles = roles_claim((row.store_id, row.role) for row in rows if row.org_id == chosen)
     return Access(account, chosen, roles)
 

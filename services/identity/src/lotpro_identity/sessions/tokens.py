@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -65,13 +65,17 @@ def access_token(
     aal: str,
     amr: tuple[str, ...],
     auth_time: int,
+    until: datetime | None = None,
 ) -> str:
-    """A signed access token."""
+    """A signed access token, of no use from `until` on."""
     now = int(ports.clock().timestamp())
+    expires = now + ACCESS_SECONDS
+    if until is not None:
+        expires = min(expires, int(until.timestamp()))
     claims: dict[str, Any] = {
         "iss": ISSUER, "aud": AUDIENCE, "sub": str(account_id), "sid": str(session_id), "roles": dict(roles),
         "av": access_version, "aal": aal, "amr": list(amr), "auth_time": auth_time, "iat": now,
-        "exp": now + ACCESS_SECONDS, "jti": str(ids.new()),
+        "exp": expires, "jti": str(ids.new()),
     }
     if org_id is not None:
         claims["org"] = str(org_id)

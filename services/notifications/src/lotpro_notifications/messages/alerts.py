@@ -32,6 +32,11 @@ _WORDS = {
         "Somebody knows your lotPro password",
         "Somebody gave your right password and then failed at the second factor several times.",
     ),
+    "staff_access": Words(
+        "lotPro's staff looks into your organisation",
+        "Somebody of lotPro's own staff was given access to your organisation for an hour at most. Who, when and why "
+        "stands in your organisation's settings.",
+    ),
     "locked": Words("Your lotPro account is locked", "It was locked because somebody said it was taken over."),
 }
 _OTHER = Words("Something changed on your lotPro account", "The security settings of your lotPro account were changed.")
