@@ -49,6 +49,16 @@ class IdentityServiceStub:
                 request_serializer=lotpro_dot_identity_dot_v1_dot_identity__pb2.GetOrganisationRequest.SerializeToString,
                 response_deserializer=lotpro_dot_identity_dot_v1_dot_identity__pb2.GetOrganisationResponse.FromString,
                 _registered_method=True)
+        self.CheckPermission = channel.unary_unary(
+                '/lotpro.identity.v1.IdentityService/CheckPermission',
+                request_serializer=lotpro_dot_identity_dot_v1_dot_identity__pb2.CheckPermissionRequest.SerializeToString,
+                response_deserializer=lotpro_dot_identity_dot_v1_dot_identity__pb2.CheckPermissionResponse.FromString,
+                _registered_method=True)
+        self.DescribeUser = channel.unary_unary(
+                '/lotpro.identity.v1.IdentityService/DescribeUser',
+                request_serializer=lotpro_dot_identity_dot_v1_dot_identity__pb2.DescribeUserRequest.SerializeToString,
+                response_deserializer=lotpro_dot_identity_dot_v1_dot_identity__pb2.DescribeUserResponse.FromString,
+                _registered_method=True)
         self.RevealCode = channel.unary_unary(
                 '/lotpro.identity.v1.IdentityService/RevealCode',
                 request_serializer=lotpro_dot_identity_dot_v1_dot_identity__pb2.RevealCodeRequest.SerializeToString,
@@ -80,6 +90,20 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckPermission(self, request, context):
+        """Whether a person may do something at this moment; for work that is done after their request has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DescribeUser(self, request, context):
+        """Names for people in an organisation's history. Whoever is no member of it (any more) is a former one, without name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RevealCode(self, request, context):
         """The one-time code (or invitation token) behind a challenge and where to send it. It is derived, never
         stored; FAILED_PRECONDITION when the challenge is used, replaced or expired.
@@ -105,6 +129,16 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.GetOrganisation,
                     request_deserializer=lotpro_dot_identity_dot_v1_dot_identity__pb2.GetOrganisationRequest.FromString,
                     response_serializer=lotpro_dot_identity_dot_v1_dot_identity__pb2.GetOrganisationResponse.SerializeToString,
+            ),
+            'CheckPermission': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckPermission,
+                    request_deserializer=lotpro_dot_identity_dot_v1_dot_identity__pb2.CheckPermissionRequest.FromString,
+                    response_serializer=lotpro_dot_identity_dot_v1_dot_identity__pb2.CheckPermissionResponse.SerializeToString,
+            ),
+            'DescribeUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeUser,
+                    request_deserializer=lotpro_dot_identity_dot_v1_dot_identity__pb2.DescribeUserRequest.FromString,
+                    response_serializer=lotpro_dot_identity_dot_v1_dot_identity__pb2.DescribeUserResponse.SerializeToString,
             ),
             'RevealCode': grpc.unary_unary_rpc_method_handler(
                     servicer.RevealCode,
@@ -193,6 +227,60 @@ class IdentityService:
             '/lotpro.identity.v1.IdentityService/GetOrganisation',
             lotpro_dot_identity_dot_v1_dot_identity__pb2.GetOrganisationRequest.SerializeToString,
             lotpro_dot_identity_dot_v1_dot_identity__pb2.GetOrganisationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckPermission(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lotpro.identity.v1.IdentityService/CheckPermission',
+            lotpro_dot_identity_dot_v1_dot_identity__pb2.CheckPermissionRequest.SerializeToString,
+            lotpro_dot_identity_dot_v1_dot_identity__pb2.CheckPermissionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lotpro.identity.v1.IdentityService/DescribeUser',
+            lotpro_dot_identity_dot_v1_dot_identity__pb2.DescribeUserRequest.SerializeToString,
+            lotpro_dot_identity_dot_v1_dot_identity__pb2.DescribeUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

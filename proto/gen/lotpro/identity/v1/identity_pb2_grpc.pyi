@@ -37,6 +37,10 @@ class IdentityServiceStub:
     """The active members of an organisation, optionally only those with one of the roles."""
     GetOrganisation: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetOrganisationRequest, _identity_pb2.GetOrganisationResponse]
     """An organisation's name and stores."""
+    CheckPermission: _grpc.UnaryUnaryMultiCallable[_identity_pb2.CheckPermissionRequest, _identity_pb2.CheckPermissionResponse]
+    """Whether a person may do something at this moment; for work that is done after their request has ended."""
+    DescribeUser: _grpc.UnaryUnaryMultiCallable[_identity_pb2.DescribeUserRequest, _identity_pb2.DescribeUserResponse]
+    """Names for people in an organisation's history. Whoever is no member of it (any more) is a former one, without name."""
     RevealCode: _grpc.UnaryUnaryMultiCallable[_identity_pb2.RevealCodeRequest, _identity_pb2.RevealCodeResponse]
     """The one-time code (or invitation token) behind a challenge and where to send it. It is derived, never
     stored; FAILED_PRECONDITION when the challenge is used, replaced or expired.
@@ -51,6 +55,10 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """The active members of an organisation, optionally only those with one of the roles."""
     GetOrganisation: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetOrganisationRequest, _identity_pb2.GetOrganisationResponse]  # type: ignore[assignment]
     """An organisation's name and stores."""
+    CheckPermission: _aio.UnaryUnaryMultiCallable[_identity_pb2.CheckPermissionRequest, _identity_pb2.CheckPermissionResponse]  # type: ignore[assignment]
+    """Whether a person may do something at this moment; for work that is done after their request has ended."""
+    DescribeUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.DescribeUserRequest, _identity_pb2.DescribeUserResponse]  # type: ignore[assignment]
+    """Names for people in an organisation's history. Whoever is no member of it (any more) is a former one, without name."""
     RevealCode: _aio.UnaryUnaryMultiCallable[_identity_pb2.RevealCodeRequest, _identity_pb2.RevealCodeResponse]  # type: ignore[assignment]
     """The one-time code (or invitation token) behind a challenge and where to send it. It is derived, never
     stored; FAILED_PRECONDITION when the challenge is used, replaced or expired.
@@ -80,6 +88,22 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.GetOrganisationResponse, _abc.Awaitable[_identity_pb2.GetOrganisationResponse]]:
         """An organisation's name and stores."""
+
+    @_abc_1.abstractmethod
+    def CheckPermission(
+        self,
+        request: _identity_pb2.CheckPermissionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.CheckPermissionResponse, _abc.Awaitable[_identity_pb2.CheckPermissionResponse]]:
+        """Whether a person may do something at this moment; for work that is done after their request has ended."""
+
+    @_abc_1.abstractmethod
+    def DescribeUser(
+        self,
+        request: _identity_pb2.DescribeUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.DescribeUserResponse, _abc.Awaitable[_identity_pb2.DescribeUserResponse]]:
+        """Names for people in an organisation's history. Whoever is no member of it (any more) is a former one, without name."""
 
     @_abc_1.abstractmethod
     def RevealCode(

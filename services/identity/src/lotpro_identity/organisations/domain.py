@@ -53,6 +53,13 @@ class LastOwner(errors.Conflict):
     message = "Others work in your organisation. Make one of them its owner first."
 
 
+class PermissionUnknown(errors.Invalid):
+    """The permission is not in the table."""
+
+    code = "identity.permission_unknown"
+    message = "There is no such permission."
+
+
 class AlreadyMember(errors.Conflict):
     """The person invited has this role already; said only to the inviter, who sees the members anyway."""
 

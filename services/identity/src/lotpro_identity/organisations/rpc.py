@@ -9,11 +9,14 @@ from lotpro_identity.accounts import service as accounts
 from lotpro_identity.challenges import service as challenges
 from lotpro_identity.challenges.domain import Purpose
 from lotpro_identity.db import DIRECTORY
-from lotpro_identity.organisations import repository
+from lotpro_identity.organisations import repository, service
 from lotpro_identity.ports import Ports
 from lotpro_kit import errors, rpc
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database
+
+#: People that one call describes at most: the page of any list is shorter.
+MOST_DESCRIBED = 500
 
 
 class IdentityRpc(identity_pb2_grpc.IdentityServiceServicer):
@@ -56,6 +59,36 @@ class IdentityRpc(identity_pb2_grpc.IdentityServiceServicer):
         wanted = set(request.roles)
         chosen = [m for m in members.values() if not wanted or wanted & {role.role for role in m.roles}]
         return identity_pb2.GetMembersResponse(members=chosen)
+
+    async def CheckPermission(  # noqa: N802 - gRPC's name
+        self, request: identity_pb2.CheckPermissionRequest, context: Any
+    ) -> identity_pb2.CheckPermissionResponse:
+        """Whether a person may do something now; INVALID_ARGUMENT for a permission that is not in the table."""
+        user_id, org_id = rpc.request_id(request.user_id), rpc.request_id(request.org_id)
+        store_id = rpc.request_id(request.store_id) if request.store_id else None
+        async with self._database.begin(system(org_id, scope=DIRECTORY)) as session:
+            stores = await service.stores_with(
+                session, user_id=user_id, org_id=org_id, permission=request.permission
+            )
+        allowed = stores is None or (stores is not False and store_id in stores)
+        return identity_pb2.CheckPermissionResponse(allowed=allowed)
+
+    async def DescribeUser(  # noqa: N802 - gRPC's name
+        self, request: identity_pb2.DescribeUserRequest, context: Any
+    ) -> identity_pb2.DescribeUserResponse:
+        """Names of members, and who is a former one; INVALID_ARGUMENT for more than 500."""
+        org_id = rpc.request_id(request.org_id)
+        wanted = [rpc.request_id(user_id) for user_id in request.user_ids]
+        if len(wanted) > MOST_DESCRIBED:
+            raise errors.Invalid
+        async with self._database.begin(system(org_id, scope=DIRECTORY)) as session:
+            names = await service.names_of_members(session, org_id)
+        return identity_pb2.DescribeUserResponse(
+            users=[
+                identity_pb2.User(user_id=str(user_id), name=names.get(user_id, ""), former=user_id not in names)
+                for user_id in wanted
+            ]
+        )
 
     async def GetOrganisation(  # noqa: N802 - gRPC's name
         self, request: identity_pb2.GetOrganisationRequest, context: Any

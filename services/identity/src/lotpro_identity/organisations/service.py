@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Row
 
+import lotpro_policy
 from lotpro.identity.v1 import events_pb2
 from lotpro_identity.accounts import attempts
 from lotpro_identity.accounts import service as accounts
@@ -15,7 +16,15 @@ from lotpro_identity.challenges import service as challenges
 from lotpro_identity.challenges.domain import CodeInvalid, Purpose
 from lotpro_identity.factors.domain import Kind
 from lotpro_identity.organisations import repository
-from lotpro_identity.organisations.domain import AlreadyMember, LastOwner, Role, check_grant, check_time_zone
+from lotpro_identity.organisations.domain import (
+    AlreadyMember,
+    LastOwner,
+    PermissionUnknown,
+    Role,
+    check_grant,
+    check_time_zone,
+    roles_claim,
+)
 from lotpro_identity.ports import Ports
 from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
@@ -153,6 +162,31 @@ async def check_stores(session: Session, org_id: UUID, wanted: Collection[UUID])
 async def members_of(session: Session, org_id: UUID) -> Sequence[Any]:
     """An organisation's memberships, oldest first: account_id, store_id, role, suspended_at."""
     return await repository.members(session, org_id)
+
+
+async def stores_with(
+    session: Session, *, user_id: UUID, org_id: UUID, permission: str
+) -> frozenset[UUID] | Literal[False] | None:
+    """Where a person holds a permission now: None for everywhere in the organisation, False for nowhere.
+
+    Raises PermissionUnknown.
+    """
+    if permission not in lotpro_policy.access().permissions:
+        raise PermissionUnknown
+    account = await accounts.find(session, user_id)
+    if account is None or not account.is_active:
+        return False
+    rows = await repository.memberships_of(session, user_id)
+    roles = roles_claim((row.store_id, row.role) for row in rows if row.org_id == org_id and row.suspended_at is None)
+    person = Caller(kind="user", roles={store: frozenset(held) for store, held in roles.items()})
+    return person.stores_with(permission)
+
+
+async def names_of_members(session: Session, org_id: UUID) -> dict[UUID, str]:
+    """The names of an organisation's members, also of suspended ones."""
+    rows = await repository.members(session, org_id)
+    people = await accounts.find_many(session, {row.account_id for row in rows})
+    return {account.id: account.name for account in people.values() if not account.is_ended}
 
 
 async def invitations_to(session: Session, org_id: UUID, email: str) -> Sequence[Any]:
