@@ -18,7 +18,10 @@ Counts = Mapping[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A named piece of scheduled work; `about` says what it does, `schedule` is its cron line in production."""
+    """A named piece of scheduled work; `about` says what it does.
+
+    `schedule` is its cron line in production, empty for work that somebody starts by hand.
+    """
 
     name: str
     about: str

@@ -1,6 +1,8 @@
 """What a service is told by its surroundings: endpoints from the environment, secrets from Key Vault."""
 
+import asyncio
 import os
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
@@ -140,14 +142,49 @@ class ServiceSettings(BaseSettings):
         vault_url = os.environ.get("LOTPRO_VAULT_URL")
         if not vault_url:
             return init_settings, env_settings
-        client = SecretClient(
-            vault_url=vault_url,
-            credential=managed_identity(os.environ["LOTPRO_CLIENT_ID"]),
-            verify_challenge_resource=os.environ.get("LOTPRO_VAULT_VERIFY_CHALLENGE", "true").lower() != "false",
-            **({"connection_verify": ca} if (ca := os.environ.get("LOTPRO_CA_BUNDLE")) else {}),
+        client = secret_client(
+            vault_url,
+            client_id=os.environ["LOTPRO_CLIENT_ID"],
+            verify_challenge=os.environ.get("LOTPRO_VAULT_VERIFY_CHALLENGE", "true").lower() != "false",
+            ca_bundle=os.environ.get("LOTPRO_CA_BUNDLE", ""),
         )
         vault = VaultSource(settings_cls, client, f"{cls.service}-")
         return init_settings, env_settings, vault
+
+
+def secret_client(vault_url: str, *, client_id: str, verify_challenge: bool, ca_bundle: str) -> SecretClient:
+    """The vault's secrets, for this service's identity."""
+    return SecretClient(
+        vault_url=vault_url,
+        credential=managed_identity(client_id),
+        verify_challenge_resource=verify_challenge,
+        **({"connection_verify": ca_bundle} if ca_bundle else {}),
+    )
+
+
+class Secret:
+    """One secret of the vault that changes while the service runs; the vault is asked in a thread."""
+
+    def __init__(self, settings: ServiceSettings, field: str) -> None:
+        self._settings = settings
+        self._name = f"{settings.service}-{field.replace('_', '-')}"
+
+    async def read(self) -> str:
+        """The value it has now; raises azure.core.exceptions.AzureError when the vault does not answer."""
+        secret = await asyncio.to_thread(self._client.get_secret, self._name)
+        return secret.value or ""
+
+    async def write(self, value: str) -> None:
+        """A new version, which is the value from now on; raises AzureError. Needs the right to set this secret."""
+        await asyncio.to_thread(self._client.set_secret, self._name, value)
+
+    @cached_property
+    def _client(self) -> SecretClient:
+        told = self._settings
+        return secret_client(
+            told.vault_url, client_id=told.client_id, verify_challenge=told.vault_verify_challenge,
+            ca_bundle=told.ca_bundle,
+        )
 
 
 def managed_identity(client_id: str) -> TokenCredential:

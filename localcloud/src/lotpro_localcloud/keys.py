@@ -59,6 +59,9 @@ _OWN: dict[str, dict[str, Callable[[], str]]] = {
     },
 }
 
+#: Secrets that a service renews by itself.
+RENEWED = {"identity": ("identity-signing-key",)}
+
 
 def ensure(file: Path) -> dict[str, str]:
     """Every secret by its name in the vault; makes those that are not there yet and keeps the others as they are."""

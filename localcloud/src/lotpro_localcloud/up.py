@@ -172,7 +172,10 @@ class Stack:
     def _prepare_cloud(self, secrets: Mapping[str, str]) -> None:
         """What the platform knows before anything runs: who the services are and what the vault holds for each."""
         principals = {
-            keys.client_id(name): {"service": name, "header": secrets[f"{name}-identity-header"]} for name in SERVICES
+            keys.client_id(name): {
+                "service": name, "header": secrets[f"{name}-identity-header"], "officer_of": keys.RENEWED.get(name, ()),
+            }
+            for name in SERVICES
         }
         write_json(self._principals, principals)
         write_json(self._state / "providers" / "vault.json", dict(secrets))

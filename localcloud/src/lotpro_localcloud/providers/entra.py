@@ -4,6 +4,7 @@ import hmac
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,21 +24,22 @@ LIFETIME_SECONDS = 86_400
 class Principal:
     """A managed identity: whose it is, and the header that only its container knows.
 
-    `vault` is `reader` (the secrets of its service) or `officer` (all secrets, to read and to set).
+    `vault` is `reader` (the secrets of its service) or `officer` (all secrets, to read and to set). `officer_of` names
+    single secrets that it may set besides: in Azure, the officer's role assigned on these secrets only.
     """
 
     service: str
     header: str
     vault: str = "reader"
+    officer_of: Sequence[str] = ()
 
     def reads(self, secret: str) -> bool:
         """Whether it may read a secret; names differ by more than case."""
-        return self.sets_secrets or secret.lower().startswith(f"{self.service}-")
+        return self.vault == "officer" or secret.lower().startswith(f"{self.service}-")
 
-    @property
-    def sets_secrets(self) -> bool:
-        """Whether it may set secrets."""
-        return self.vault == "officer"
+    def sets(self, secret: str) -> bool:
+        """Whether it may set a secret."""
+        return self.vault == "officer" or secret.lower() in self.officer_of
 
 
 class Tenant:

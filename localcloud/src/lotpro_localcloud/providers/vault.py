@@ -116,10 +116,10 @@ class Vault:
         return _bundle(request, found)
 
     def _set(self, request: Request, principal: Principal, given: Mapping[str, Any]) -> Response:
-        """A new version. Services have Azure's role Key Vault Secrets User, which may read only."""
-        if not principal.sets_secrets:
-            raise _forbidden()
+        """A new version. Services have Azure's role Key Vault Secrets User, which only reads, but for few secrets."""
         name, value = request.path_params["name"], given.get("value")
+        if not principal.sets(name):
+            raise _forbidden()
         if not name.replace("-", "").isalnum() or not name.isascii() or len(name) > 127:
             raise Refused(400, "BadParameter", f"The request URI contains an invalid name: {name}")
         if not isinstance(value, str) or len(value) > LONGEST_VALUE:

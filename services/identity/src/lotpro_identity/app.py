@@ -1,5 +1,7 @@
 """Identity, wired: the only place where its parts meet."""
 
+import asyncio
+
 from lotpro.identity.v1 import identity_pb2, identity_pb2_grpc
 from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
 from lotpro.revocation.v1 import revocation_pb2, revocation_pb2_grpc
@@ -14,6 +16,7 @@ from lotpro_identity.devices import api as devices_api
 from lotpro_identity.factors import api as factors_api
 from lotpro_identity.factors.relying_party import RelyingParty
 from lotpro_identity.keys import api as keys_api
+from lotpro_identity.keys import jobs as keys_jobs
 from lotpro_identity.keys.domain import Signer
 from lotpro_identity.lifecycle import api as lifecycle_api
 from lotpro_identity.lifecycle import jobs as lifecycle_jobs
@@ -30,13 +33,15 @@ from lotpro_identity.revocations.service import Feed
 from lotpro_identity.sessions import api as sessions_api
 from lotpro_identity.settings import Settings
 from lotpro_kit import rpc, service
+from lotpro_kit.settings import Secret
 
 
 def wire(runtime: service.Runtime[Settings]) -> service.Parts:
     """Identity's doors on a runtime."""
     database, settings = runtime.database, runtime.settings
+    signer, signing_key = Signer(lambda: settings.signing_key.get_secret_value()), Secret(settings, "signing_key")
     ports = Ports(
-        signer=Signer(lambda: settings.signing_key.get_secret_value()),
+        signer=signer,
         codes=Codes(lambda: settings.code_key.get_secret_value()),
         passwords=_passwords(settings),
         keyring=runtime.keyring,
@@ -48,6 +53,12 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         staff=Staff(lambda: settings.platform_staff),
     )
     feed = Feed(database, runtime.user_tokens.revocations, runtime.clock)
+
+    async def follow() -> None:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(feed.run())
+            both.create_task(keys_jobs.follow(signing_key, signer))
+
     return service.Parts(
         routers=[
             accounts_api.router(database, ports),
@@ -88,8 +99,10 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             lifecycle_jobs.warn_inactive(database, ports),
             lifecycle_jobs.anonymise_inactive(database, ports),
             lifecycle_jobs.delete_closed(database, ports),
+            keys_jobs.rotate(signing_key),
+            keys_jobs.replace(signing_key),
         ],
-        follow=feed.run,
+        follow=follow,
     )
 
 

@@ -21,7 +21,7 @@ PASSWORD_MIN, PASSWORD_MAX = 12, 128
 SCORED = 72
 #: zxcvbn's scale is 0..4; below 2 a password falls to 10^6 guesses.
 WEAKEST_SCORE = 2
-#: Of a password, this many characters are something else than what is known about the person, in words of three or more.
+#: So many characters of a password are something else than what is known about the person, in words of three or more.
 UNKNOWN_MIN, KNOWN_WORD_MIN = 6, 3
 #: Activity is written down at most once in this time, so that staying signed in stays cheap.
 ACTIVITY_NOTED = timedelta(hours=1)

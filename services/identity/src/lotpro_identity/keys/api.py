@@ -4,10 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from lotpro_identity.keys.domain import CACHE_SECONDS
 from lotpro_identity.ports import Ports
-
-#: The gateway and the services ask again after this many seconds; a new key is published that much before it signs.
-CACHE_SECONDS = 60
 
 
 def router(ports: Ports) -> APIRouter:
