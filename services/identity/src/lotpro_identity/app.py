@@ -23,6 +23,7 @@ from lotpro_identity.lifecycle import jobs as lifecycle_jobs
 from lotpro_identity.members import api as members_api
 from lotpro_identity.organisations import api as organisations_api
 from lotpro_identity.organisations.rpc import IdentityRpc
+from lotpro_identity.origins.places import Places
 from lotpro_identity.participant.rpc import ParticipantRpc
 from lotpro_identity.passwords import api as passwords_api
 from lotpro_identity.passwords.hashing import Passwords
@@ -51,6 +52,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         relying_party=RelyingParty(lambda: (settings.public_url, *settings.passkey_origins)),
         level_seconds=settings.level_seconds,
         staff=Staff(lambda: settings.platform_staff),
+        places=Places(lambda: settings.geoip_file),
     )
     feed = Feed(database, runtime.user_tokens.revocations, runtime.clock)
 

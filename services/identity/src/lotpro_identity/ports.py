@@ -10,6 +10,7 @@ from lotpro_identity.breakglass.domain import Staff
 from lotpro_identity.challenges.domain import Codes
 from lotpro_identity.factors.relying_party import RelyingParty
 from lotpro_identity.keys.domain import Signer
+from lotpro_identity.origins.places import Places
 from lotpro_identity.passwords.hashing import Passwords
 from lotpro_kit.clock import Clock
 from lotpro_kit.crypto import BlindIndex, Keyring
@@ -29,6 +30,7 @@ class Ports:
     clock: Clock
     relying_party: RelyingParty
     staff: Staff
+    places: Places
     #: What tells a known address from an unknown one takes this long in any case.
     level_seconds: float = 0.2
 

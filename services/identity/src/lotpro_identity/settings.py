@@ -26,5 +26,7 @@ class Settings(ServiceSettings):
     passkey_origins: CommaSeparated = ()
     #: The platform's people, as `<account id>:<platform role>`, comma-separated; nobody can appoint them from within.
     platform_staff: CommaSeparated = ()
+    #: A GeoIP2 or GeoLite2 City file (MMDB); without one sessions have no place, and no travel is judged.
+    geoip_file: str = ""
     #: Seconds that answers take at least where they would tell a known address from an unknown one.
     level_seconds: float = 0.2

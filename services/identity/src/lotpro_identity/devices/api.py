@@ -4,8 +4,10 @@ from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Response
+from pydantic import Field
 
 from lotpro_identity.devices import service
+from lotpro_identity.origins.browsers import browser_of
 from lotpro_identity.ports import Ports
 from lotpro_kit import api, errors
 from lotpro_kit.api import Answer
@@ -17,7 +19,10 @@ class DeviceAnswer(Answer):
 
     id: UUID
     user_agent: str
+    browser: str = Field(description="As the user agent tells, for example `Firefox 142`.")
+    os: str = Field(description="As the user agent tells, for example `Windows 10`.")
     ip: str
+    place: str | None = Field(description="About where the address is; empty when that is not known.")
     created_at: datetime
     last_used_at: datetime
     expires_at: datetime
@@ -49,6 +54,8 @@ def router(database: Database, ports: Ports) -> APIRouter:
                 DeviceAnswer(
                     id=device.id, user_agent=device.user_agent, ip=device.ip, created_at=device.created_at,
                     last_used_at=device.last_used_at, expires_at=device.created_at + service.trust_period(),
+                    browser=browser_of(device.user_agent).name, os=browser_of(device.user_agent).os,
+                    place=ports.places.name_of(device.ip),
                 )
                 for device in found
             ]

@@ -5,6 +5,10 @@ from enum import StrEnum
 
 #: From this score on a second factor is asked for even on a trusted device, and the owner is told.
 HIGH = 3
+#: Files place an address within some tens of kilometres; what is nearer than this is no travel.
+NEARBY_KILOMETRES = 200.0
+#: A minute, so that two sign-ins at once have a speed.
+SHORTEST_HOURS = 1 / 60
 
 
 class Signal(StrEnum):

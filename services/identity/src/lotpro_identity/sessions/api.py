@@ -11,6 +11,7 @@ from lotpro_identity.db import as_authenticator
 from lotpro_identity.factors import passkeys
 from lotpro_identity.factors.domain import Kind
 from lotpro_identity.factors.schemas import CeremonyAnswer
+from lotpro_identity.origins.browsers import browser_of
 from lotpro_identity.passwords.hashing import Busy
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions import service
@@ -151,6 +152,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
                 SessionAnswer(
                     id=row.id, current=row.id == caller.session_id, created_at=row.created_at,
                     last_used_at=row.last_used_at, user_agent=user_agent, ip=ip,
+                    browser=browser_of(user_agent).name, os=browser_of(user_agent).os, place=ports.places.name_of(ip),
                 )
                 for row, user_agent, ip in rows
             ]

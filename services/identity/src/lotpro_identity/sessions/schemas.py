@@ -169,7 +169,10 @@ class SessionAnswer(Answer):
     created_at: datetime
     last_used_at: datetime
     user_agent: str
+    browser: str = Field(description="As the user agent tells, for example `Firefox 142`.")
+    os: str = Field(description="As the user agent tells, for example `Windows 10`.")
     ip: str
+    place: str | None = Field(description="About where the address is; empty when that is not known.")
 
 
 class Sessions(Answer):

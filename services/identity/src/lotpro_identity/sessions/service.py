@@ -97,13 +97,33 @@ async def seen(session: Session, caller: Caller, ports: Ports, *, account: Accou
         ).where(SESSIONS.c.account_id == account.id)
     )
     count, known_agent, known_network, last = found.one()
+    speed = await _speed(session, ports, account.id, ip=caller.origin.ip) if ports.places.are_known else 0.0
     return risk.Seen(
         earlier_sessions=count, known_agent=bool(known_agent), known_network=bool(known_network),
         # The present try is among them.
         failed_passwords=max(0, tried.passwords - 1), failed_factors=max(0, tried.factors - 1),
         tries_from_address=tried.from_address,
-        days_since_last=(now - last).total_seconds() / 86_400 if last else 0.0,
+        days_since_last=(now - last).total_seconds() / 86_400 if last else 0.0, kilometres_an_hour=speed,
     )
+
+
+async def _speed(session: Session, ports: Ports, account_id: UUID, *, ip: str) -> float:
+    """How fast a person would have travelled since a session was last used elsewhere, km/h; 0 where that is unknown."""
+    found = await session.execute(
+        select(SESSIONS.c.ip, SESSIONS.c.last_used_at)
+        .where(SESSIONS.c.account_id == account_id)
+        .order_by(SESSIONS.c.last_used_at.desc())
+        .limit(1)
+    )
+    row, here = found.one_or_none(), ports.places.of(ip)
+    if row is None or here is None:
+        return 0.0
+    key = await ports.keyring.existing(session, account_id)
+    there = ports.places.of(key.decrypt(row.ip, context=IP))
+    if there is None or (distance := here.kilometres_to(there)) < risk.NEARBY_KILOMETRES:
+        return 0.0
+    hours: float = (ports.clock() - row.last_used_at).total_seconds() / 3600
+    return distance / max(hours, risk.SHORTEST_HOURS)
 
 
 def _indexes(caller: Caller, ports: Ports, account_id: UUID) -> tuple[bytes, bytes]:

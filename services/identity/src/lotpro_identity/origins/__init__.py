@@ -1,0 +1,1 @@
+"""Where requests come from, in words that people recognise: browser, operating system, place."""
