@@ -32,7 +32,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
         password = body.password.get_secret_value()
         check_password(password, known=(body.name, body.email, body.organisation.name, body.store.name))
         hashed = await ports.passwords.hash(password)
-        async with database.begin(as_authenticator(caller)) as session:
+        async with ports.levelled(), database.begin(as_authenticator(caller)) as session:
             await organisations.sign_up(
                 session, caller, ports, name=body.name, email=body.email, password_hash=hashed, phone=body.phone,
                 organisation=body.organisation.name, store=body.store.name, time_zone=body.store.time_zone,
@@ -49,7 +49,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
     @routes.post("/codes:resend", status_code=202, responses=api.problems(EmailInvalid, TooManyAttempts))
     async def resend_code(body: ResendCode, caller: api.Anyone) -> Accepted:
         """Send the confirmation code again, as a new one; the old one ends."""
-        async with database.begin(as_authenticator(caller)) as session:
+        async with ports.levelled(), database.begin(as_authenticator(caller)) as session:
             await service.resend_code(session, caller, ports, email=body.email)
         return Accepted()
 
