@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flotpro/identity/v1/events.proto\x12\x12lotpro.identity.v1\"\"\n\x0f\x41\x63\x63ountSignedUp\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"!\n\x0e\x45mailConfirmed\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"1\n\x0e\x46\x61\x63torEnrolled\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x02 \x01(\t\"H\n\x13OrganisationCreated\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"@\n\x0bStoreOpened\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"J\n\rMemberInvited\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x15\n\rinvitation_id\x18\x02 \x01(\t\x12\x12\n\ninvited_by\x18\x03 \x01(\t\"@\n\x0cMemberJoined\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"W\n\rCodeRequested\x12\x14\n\x0c\x63hallenge_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0e\n\x06org_id\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\"=\n\x17\x41\x63\x63ountInactivityWarned\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tdays_left\x18\x02 \x01(\x05\"1\n\x0e\x41\x63\x63ountClosing\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06org_id\x18\x02 \x01(\t\"\"\n\x0f\x41\x63\x63ountReopened\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"9\n\x16\x41\x63\x63ountDeletionOrdered\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06org_id\x18\x02 \x01(\t\"$\n\x11\x41\x63\x63ountAnonymised\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"!\n\x0e\x41\x63\x63ountDeleted\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"&\n\x14OrganisationOrphaned\x12\x0e\n\x06org_id\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flotpro/identity/v1/events.proto\x12\x12lotpro.identity.v1\"\"\n\x0f\x41\x63\x63ountSignedUp\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"2\n\x0e\x41\x63\x63ountUpdated\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"!\n\x0e\x45mailConfirmed\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"1\n\x0e\x46\x61\x63torEnrolled\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x02 \x01(\t\"H\n\x13OrganisationCreated\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"@\n\x0bStoreOpened\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"J\n\rMemberInvited\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x15\n\rinvitation_id\x18\x02 \x01(\t\x12\x12\n\ninvited_by\x18\x03 \x01(\t\"@\n\x0cMemberJoined\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\"W\n\rCodeRequested\x12\x14\n\x0c\x63hallenge_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0e\n\x06org_id\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\"=\n\x17\x41\x63\x63ountInactivityWarned\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tdays_left\x18\x02 \x01(\x05\"1\n\x0e\x41\x63\x63ountClosing\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06org_id\x18\x02 \x01(\t\"\"\n\x0f\x41\x63\x63ountReopened\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"9\n\x16\x41\x63\x63ountDeletionOrdered\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06org_id\x18\x02 \x01(\t\"$\n\x11\x41\x63\x63ountAnonymised\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"!\n\x0e\x41\x63\x63ountDeleted\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"&\n\x14OrganisationOrphaned\x12\x0e\n\x06org_id\x18\x01 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,32 +33,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACCOUNTSIGNEDUP']._serialized_start=55
   _globals['_ACCOUNTSIGNEDUP']._serialized_end=89
-  _globals['_EMAILCONFIRMED']._serialized_start=91
-  _globals['_EMAILCONFIRMED']._serialized_end=124
-  _globals['_FACTORENROLLED']._serialized_start=126
-  _globals['_FACTORENROLLED']._serialized_end=175
-  _globals['_ORGANISATIONCREATED']._serialized_start=177
-  _globals['_ORGANISATIONCREATED']._serialized_end=249
-  _globals['_STOREOPENED']._serialized_start=251
-  _globals['_STOREOPENED']._serialized_end=315
-  _globals['_MEMBERINVITED']._serialized_start=317
-  _globals['_MEMBERINVITED']._serialized_end=391
-  _globals['_MEMBERJOINED']._serialized_start=393
-  _globals['_MEMBERJOINED']._serialized_end=457
-  _globals['_CODEREQUESTED']._serialized_start=459
-  _globals['_CODEREQUESTED']._serialized_end=546
-  _globals['_ACCOUNTINACTIVITYWARNED']._serialized_start=548
-  _globals['_ACCOUNTINACTIVITYWARNED']._serialized_end=609
-  _globals['_ACCOUNTCLOSING']._serialized_start=611
-  _globals['_ACCOUNTCLOSING']._serialized_end=660
-  _globals['_ACCOUNTREOPENED']._serialized_start=662
-  _globals['_ACCOUNTREOPENED']._serialized_end=696
-  _globals['_ACCOUNTDELETIONORDERED']._serialized_start=698
-  _globals['_ACCOUNTDELETIONORDERED']._serialized_end=755
-  _globals['_ACCOUNTANONYMISED']._serialized_start=757
-  _globals['_ACCOUNTANONYMISED']._serialized_end=793
-  _globals['_ACCOUNTDELETED']._serialized_start=795
-  _globals['_ACCOUNTDELETED']._serialized_end=828
-  _globals['_ORGANISATIONORPHANED']._serialized_start=830
-  _globals['_ORGANISATIONORPHANED']._serialized_end=868
+  _globals['_ACCOUNTUPDATED']._serialized_start=91
+  _globals['_ACCOUNTUPDATED']._serialized_end=141
+  _globals['_EMAILCONFIRMED']._serialized_start=143
+  _globals['_EMAILCONFIRMED']._serialized_end=176
+  _globals['_FACTORENROLLED']._serialized_start=178
+  _globals['_FACTORENROLLED']._serialized_end=227
+  _globals['_ORGANISATIONCREATED']._serialized_start=229
+  _globals['_ORGANISATIONCREATED']._serialized_end=301
+  _globals['_STOREOPENED']._serialized_start=303
+  _globals['_STOREOPENED']._serialized_end=367
+  _globals['_MEMBERINVITED']._serialized_start=369
+  _globals['_MEMBERINVITED']._serialized_end=443
+  _globals['_MEMBERJOINED']._serialized_start=445
+  _globals['_MEMBERJOINED']._serialized_end=509
+  _globals['_CODEREQUESTED']._serialized_start=511
+  _globals['_CODEREQUESTED']._serialized_end=598
+  _globals['_ACCOUNTINACTIVITYWARNED']._serialized_start=600
+  _globals['_ACCOUNTINACTIVITYWARNED']._serialized_end=661
+  _globals['_ACCOUNTCLOSING']._serialized_start=663
+  _globals['_ACCOUNTCLOSING']._serialized_end=712
+  _globals['_ACCOUNTREOPENED']._serialized_start=714
+  _globals['_ACCOUNTREOPENED']._serialized_end=748
+  _globals['_ACCOUNTDELETIONORDERED']._serialized_start=750
+  _globals['_ACCOUNTDELETIONORDERED']._serialized_end=807
+  _globals['_ACCOUNTANONYMISED']._serialized_start=809
+  _globals['_ACCOUNTANONYMISED']._serialized_end=845
+  _globals['_ACCOUNTDELETED']._serialized_start=847
+  _globals['_ACCOUNTDELETED']._serialized_end=880
+  _globals['_ORGANISATIONORPHANED']._serialized_start=882
+  _globals['_ORGANISATIONORPHANED']._serialized_end=920
 # @@protoc_insertion_point(module_scope)

@@ -35,9 +35,11 @@ async def records_of(
     found: list[PersonalRecord] = []
     for account_id, account in mine.items():
         address = address or account.email
+        details = await accounts.details_of(session, ports, account)
         fields = {
             "name": account.name, "email": account.email, "locale": account.locale,
-            "phone": await accounts.phone_of(session, ports, account) or "",
+            "time_zone": account.time_zone or "", "phone": details.phone or "", "job_title": details.job_title or "",
+            "department": details.department or "", "position": details.position or "",
             "created_at": account.created_at.isoformat(),
         }
         found.append(PersonalRecord("accounts", str(account_id), fields))
