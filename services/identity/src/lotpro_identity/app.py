@@ -20,6 +20,9 @@ from lotpro_identity.organisations.rpc import IdentityRpc
 from lotpro_identity.participant.rpc import ParticipantRpc
 from lotpro_identity.passwords import api as passwords_api
 from lotpro_identity.passwords.hashing import Passwords
+from lotpro_identity.pictures import api as pictures_api
+from lotpro_identity.pictures import jobs as pictures_jobs
+from lotpro_identity.pictures.images import Images
 from lotpro_identity.ports import Ports
 from lotpro_identity.preferences import api as preferences_api
 from lotpro_identity.recovery import api as recovery_api
@@ -41,6 +44,8 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         blind_index=runtime.blind_index,
         security_log=runtime.security_log,
         clock=runtime.clock,
+        blobs=runtime.blobs(settings.blob_url),
+        images=Images(queue=settings.picture_queue),
         relying_party=RelyingParty(lambda: (settings.public_url, *settings.passkey_origins)),
         level_seconds=settings.level_seconds,
     )
@@ -57,6 +62,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             recovery_api.router(database, ports),
             lifecycle_api.router(database, ports),
             preferences_api.router(database),
+            pictures_api.router(database, ports),
             keys_api.router(ports),
         ],
         servicers=[
@@ -83,6 +89,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             lifecycle_jobs.warn_inactive(database, ports),
             lifecycle_jobs.anonymise_inactive(database, ports),
             lifecycle_jobs.delete_closed(database, ports),
+            pictures_jobs.sweep_pictures(database, ports),
         ],
         follow=feed.run,
     )

@@ -95,4 +95,5 @@ def _profile(account: Account, details: service.Details) -> Profile:
     return Profile(
         id=account.id, name=account.name, email=account.email, phone=details.phone, job_title=details.job_title,
         department=details.department, position=details.position, locale=account.locale, time_zone=account.time_zone,
+        picture=f"/api/identity/v1/accounts/{account.id}/picture" if account.picture_id else None,
     )

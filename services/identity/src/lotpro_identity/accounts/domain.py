@@ -75,6 +75,8 @@ class Account:
     position: bytes | None = None
     #: An IANA name; without one the store's counts.
     time_zone: str | None = None
+    #: Of the picture's blob; noun `pictures` knows more.
+    picture_id: UUID | None = None
 
     @property
     def is_active(self) -> bool:
@@ -139,7 +141,7 @@ def former(account_id: UUID) -> dict[str, object]:
     return {
         "name": FORMER_NAME, "email": f"former-{account_id}@invalid", "phone": None, "locale": DEFAULT_LOCALE,
         "password_hash": "!", "email_confirmed_at": None, "reset_required_at": None, "time_zone": None,
-        **dict.fromkeys(SEALED),
+        "picture_id": None, **dict.fromkeys(SEALED),
     }
 
 

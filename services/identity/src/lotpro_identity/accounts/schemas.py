@@ -70,6 +70,7 @@ class Profile(Answer):
     position: str | None = Field(examples=["Team lead"])
     locale: str = Field(examples=["en-US"])
     time_zone: str | None = Field(examples=["America/Chicago"])
+    picture: str | None = Field(description="Where one's picture is, for the people of the organisation.")
 
 
 class ProfileChange(Body):

@@ -13,6 +13,7 @@ from lotpro_identity.factors import service as factors
 from lotpro_identity.lifecycle import domain, repository
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.organisations.domain import ORGANISATION_ROLES, Role
+from lotpro_identity.pictures import service as pictures
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions import service as sessions
 from lotpro_kit import errors, outbox
@@ -178,6 +179,7 @@ async def _erase(session: Session, ports: Ports, account: Account, *, status: St
     await organisations.leave_all(session, nobody, ports, account_id=account.id)
     await organisations.forget_invitations(session, account_id=account.id, email=account.email)
     await repository.forget(session, account.id)
+    await pictures.discard(session, account.picture_id, now=now)
     await accounts.end(session, ports, account.id, status=status, now=now)
     await outbox.put(session, events_pb2.AccountAnonymised(user_id=str(account.id)))
     verb = "anonymise" if status is Status.ANONYMISED else "delete"
