@@ -1,6 +1,7 @@
 """A service's container in Azure Blob Storage: contents below 1 MiB that are put, read and deleted whole."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
@@ -44,6 +45,7 @@ class Blobs:
 
     def __init__(self, url: str, *, container: str, credential: AsyncTokenCredential, ca_bundle: str = "") -> None:
         """`url`: https://<account>.blob.core.windows.net; the credential is not closed here."""
+        trusted: dict[str, Any] = {"connection_verify": ca_bundle} if ca_bundle else {}
         self._client = BlobServiceClient(
             url,
             credential,
@@ -52,7 +54,7 @@ class Blobs:
             ),
             connection_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
-            **({"connection_verify": ca_bundle} if ca_bundle else {}),
+            **trusted,
         )
         self._container = container
 
@@ -64,7 +66,9 @@ class Blobs:
         Raises BlobExists when there is one and neither `overwrite` nor `if_match` is given, PreconditionFailed when it
         is not the version `if_match` names (any more), Unavailable when storage does not answer.
         """
-        condition = {"etag": if_match, "match_condition": MatchConditions.IfNotModified} if if_match else {}
+        condition: dict[str, Any] = {}
+        if if_match:
+            condition = {"etag": if_match, "match_condition": MatchConditions.IfNotModified}
         try:
             stored = await self._blob(name).upload_blob(
                 content, length=len(content), overwrite=overwrite or bool(if_match),

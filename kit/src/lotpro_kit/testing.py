@@ -400,7 +400,7 @@ async def open_runtime(
         blind_index=BlindIndex(configured.blind_index_key.get_secret_value()),
         cursors=Cursors(configured.cursor_key.get_secret_value()),
         security_log=SecurityLog(service=spec.name, sealing_public_key=configured.audit_sealing_public_key),
-        credential=_Credential(signer, spec.name),  # type: ignore[arg-type] # what the SDKs ask of one
+        credential=_Credential(signer, spec.name),
         closing=[database.close],
     )
     if clock is not None:

@@ -85,7 +85,7 @@ class Blobs:
 
     def _file(self, request: Request, principal: Principal) -> Path:
         """Where a blob is; names are hashed, for they may be anything."""
-        container, name = request.path_params["container"], request.path_params["name"]
+        container, name = str(request.path_params["container"]), str(request.path_params["name"])
         if principal.service != container:
             raise Refused(403, "AuthorizationPermissionMismatch")
         if container not in self._tenant.services():
