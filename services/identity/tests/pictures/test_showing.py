@@ -1,6 +1,7 @@
 """Pictures from the upload to the last trace: who sees them, what a crash leaves, what goes with the account."""
 
 import base64
+from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from uuid import UUID, uuid4
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
+from lotpro_identity import app
 from lotpro_identity.db import as_authenticator
 from lotpro_identity.pictures import service
 from lotpro_kit import testing
@@ -152,6 +154,26 @@ async def test_an_upload_that_dies_is_never_seen_and_leaves_nothing(lives: Lives
         async with identity.runtime.database.begin(caller) as session:
             await service.show(session, caller, ports, account_id=person, expected=1, blob_id=blob_id)
     assert (await seen(identity, owner)).status_code == 404
+
+
+async def test_without_storage_a_picture_is_unavailable_and_nothing_is_lost(lives: Lives) -> None:
+    identity = lives.identity
+    owner = await identity.owner()
+    await send(identity, owner, camera_jpeg())
+    blob_id, settings = await blob_of(lives, owner), identity.runtime.settings
+    later = identity.clock() + timedelta(hours=2)
+    identity.runtime.settings = settings.model_copy(update={"blob_url": "https://localhost:1/blob"})
+    cut_off = Lives(replace(identity, parts=app.wire(identity.runtime)))
+    identity.runtime.settings = settings
+    for refused in (
+        await seen(cut_off.identity, owner), await send(cut_off.identity, owner, camera_jpeg())
+    ):
+        assert (refused.status_code, refused.json()["code"]) == (503, "service.unavailable")
+    assert (await cut_off.job("sweep-pictures", later))["failed"] >= 1
+    assert (await seen(identity, owner)).status_code == 200
+    assert await blob_of(lives, owner) == blob_id
+    assert (await lives.job("sweep-pictures", later))["failed"] == 0
+    assert (await lives.job("sweep-pictures", later))["found"] == 0
 
 
 async def test_a_stale_or_missing_version_changes_no_picture(identity: Identity) -> None:
