@@ -47,13 +47,21 @@ class SubjectKey:
 
     def encrypt(self, text: str, *, context: str) -> bytes:
         """Nonce and AES-256-GCM ciphertext of a text."""
-        nonce = os.urandom(NONCE)
-        return nonce + AESGCM(self.key).encrypt(nonce, text.encode(), self._bind(context))
+        return self.encrypt_bytes(text.encode(), context=context)
 
     def decrypt(self, ciphertext: bytes, *, context: str) -> str:
         """The text; raises Undecryptable."""
+        return self.decrypt_bytes(ciphertext, context=context).decode()
+
+    def encrypt_bytes(self, content: bytes, *, context: str) -> bytes:
+        """Nonce and AES-256-GCM ciphertext of what is no text."""
+        nonce = os.urandom(NONCE)
+        return nonce + AESGCM(self.key).encrypt(nonce, content, self._bind(context))
+
+    def decrypt_bytes(self, ciphertext: bytes, *, context: str) -> bytes:
+        """What `encrypt_bytes` encrypted; raises Undecryptable."""
         try:
-            return AESGCM(self.key).decrypt(ciphertext[:NONCE], ciphertext[NONCE:], self._bind(context)).decode()
+            return AESGCM(self.key).decrypt(ciphertext[:NONCE], ciphertext[NONCE:], self._bind(context))
         except InvalidTag as error:
             raise Undecryptable from error
 

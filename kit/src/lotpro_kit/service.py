@@ -11,11 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import grpc.aio
 import uvicorn
 import uvloop
+from azure.core.credentials_async import AsyncTokenCredential
 from azure.identity.aio import ManagedIdentityCredential
 from fastapi import APIRouter, FastAPI
 from pydantic import ValidationError
@@ -30,6 +31,9 @@ from lotpro_kit.db import Database
 from lotpro_kit.jobs import Counts, Job, Run
 from lotpro_kit.security_log import SecurityLog
 from lotpro_kit.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from lotpro_kit.blobs import Blobs
 
 #: SIGTERM: stop accepting, finish, drain, close, all within this.
 SHUTDOWN_SECONDS = 25
@@ -53,6 +57,7 @@ class Runtime(Generic[Settings]):
     blind_index: BlindIndex
     cursors: Cursors
     security_log: SecurityLog
+    credential: AsyncTokenCredential
     clock: Clock = utc_now
     closing: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
 
@@ -61,6 +66,17 @@ class Runtime(Generic[Settings]):
         channel = rpc.open_channel(target, self.tokens)
         self.closing.append(channel.close)
         return channel
+
+    def blobs(self, url: str) -> "Blobs":
+        """This service's own container in a storage account, closed with the runtime."""
+        # Imported here: a service that keeps no blobs would carry the SDK for nothing.
+        from lotpro_kit.blobs import Blobs
+
+        opened = Blobs(
+            url, container=self.settings.service, credential=self.credential, ca_bundle=self.settings.ca_bundle
+        )
+        self.closing.append(opened.close)
+        return opened
 
     async def close(self) -> None:
         for close in reversed(self.closing):
@@ -119,6 +135,7 @@ def open_runtime(settings: Settings) -> Runtime[Settings]:
         blind_index=BlindIndex(settings.blind_index_key.get_secret_value()),
         cursors=Cursors(settings.cursor_key.get_secret_value()),
         security_log=SecurityLog(service=settings.service, sealing_public_key=settings.audit_sealing_public_key),
+        credential=credential,
         closing=[credential.close, entra.close, users.close, database.close],
     )
 

@@ -218,6 +218,10 @@ class Signer:
         """Publish the key of service tokens, as the tenant's JWKS does."""
         file.write_text(json.dumps(KeySet([self._service_key]).as_dict(private=False)))
 
+    def write_tenant_key(self, file: Path) -> None:
+        """Give the key of service tokens to the local tenant, which then takes them for its own."""
+        file.write_bytes(self._service_key.as_pem(private=True))
+
     def service_token(self, name: str, *, audience: str = SERVICE_AUDIENCE) -> str:
         """A managed identity's token of a service."""
         client_id = next(client_id for client_id, service_name in self.principals.items() if service_name == name)
@@ -288,6 +292,33 @@ def broker(state: Path, signer: Signer) -> Iterator[Broker]:
         str(state / "principals.json"), log=state / "servicebus.log",
     )
     yield Broker(process, f"sb://localhost:{process.ready['tls_port']}", str(certificate), signer)
+    process.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The Blob Storage of this test process, reached over TLS with service tokens."""
+
+    process: Process
+    url: str
+    ca_bundle: str
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def storage(state: Path, signer: Signer) -> Iterator[Storage]:
+    """A real storage account with a container for each service."""
+    folder = state / "storage"
+    folder.mkdir()
+    certificate, key = _certificate(folder)
+    signer.write_tenant_key(folder / "tenant-key.pem")
+    principals = {client_id: {"service": name, "header": "unused"} for client_id, name in signer.principals.items()}
+    (folder / "principals.json").write_text(json.dumps(principals))
+    process = start(
+        "lotpro_localcloud.providers", "--state", str(folder), "--principals", str(folder / "principals.json"),
+        "--cert", str(certificate), "--key", str(key), log=state / "storage.log",
+    )
+    yield Storage(process, f"https://localhost:{process.ready['tls_port']}/blob", str(certificate), folder / "blobs")
     process.stop()
 
 
@@ -369,6 +400,7 @@ async def open_runtime(
         blind_index=BlindIndex(configured.blind_index_key.get_secret_value()),
         cursors=Cursors(configured.cursor_key.get_secret_value()),
         security_log=SecurityLog(service=spec.name, sealing_public_key=configured.audit_sealing_public_key),
+        credential=_Credential(signer, spec.name),
         closing=[database.close],
     )
     if clock is not None:

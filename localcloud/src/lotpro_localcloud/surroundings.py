@@ -56,6 +56,7 @@ def service(
         "LOTPRO_VAULT_URL": f"https://localhost:{ports['providers_tls']}",
         # The SDK wants the vault's challenge to name vault.azure.net's domain, which a vault on localhost cannot.
         "LOTPRO_VAULT_VERIFY_CHALLENGE": "false",
+        "LOTPRO_BLOB_URL": f"https://localhost:{ports['providers_tls']}/blob",
         "LOTPRO_CLIENT_ID": client_id(name),
         "LOTPRO_ENTRA_ISSUER": issuer(ports),
         "LOTPRO_ENTRA_JWKS_URL": f"{issuer(ports).removesuffix('/v2.0')}/discovery/v2.0/keys",

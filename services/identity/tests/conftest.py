@@ -152,13 +152,16 @@ def _key() -> str:
 
 
 @pytest.fixture
-async def identity(postgres: testing.Postgres, signer: testing.Signer) -> AsyncIterator[Identity]:
+async def identity(
+    postgres: testing.Postgres, signer: testing.Signer, storage: testing.Storage
+) -> AsyncIterator[Identity]:
     key = ECKey.generate_key("P-256", {"alg": "ES256", "use": "sig"})
     key.ensure_kid()
     clock = testing.Clock()
     runtime = await testing.open_runtime(
         app.SERVICE, postgres, signer, clock=clock, code_key=_key(), pepper=_key(),
         signing_key=key.as_pem(private=True).decode(), level_seconds=0,
+        blob_url=storage.url, ca_bundle=storage.ca_bundle,
     )
     runtime.user_tokens = auth.UserTokens(
         auth.FixedKeys(KeySet([key])), issuer=testing.ISSUER, audience=testing.AUDIENCE,

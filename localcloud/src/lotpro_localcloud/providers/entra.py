@@ -57,6 +57,10 @@ class Tenant:
         found = json.loads(self._principals.read_text()).get(client_id)
         return Principal(**found) if found else None
 
+    def services(self) -> frozenset[str]:
+        """Whose identities there are."""
+        return frozenset(found["service"] for found in json.loads(self._principals.read_text()).values())
+
     def token(self, client_id: str, resource: str) -> tuple[str, int]:
         """A token for a resource, and when it ends."""
         now = int(time.time())

@@ -18,6 +18,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from lotpro_localcloud.providers.blobs import Blobs
 from lotpro_localcloud.providers.deliveries import Deliveries
 from lotpro_localcloud.providers.entra import Tenant
 from lotpro_localcloud.providers.faults import Faults
@@ -118,7 +119,7 @@ def build(options: argparse.Namespace, *, issuer: str) -> Starlette:
         store.close()
 
     collector = Collector(options.telemetry or state.parent / "telemetry")
-    parts = (tenant, vault, *providers, collector, faults, inbox)
+    parts = (tenant, vault, Blobs(state / "blobs", tenant), *providers, collector, faults, inbox)
     return Starlette(
         routes=[route for part in parts for route in part.routes()],
         # A page of the web whose name is made to resolve to this machine must not read the inbox.

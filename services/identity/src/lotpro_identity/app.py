@@ -27,7 +27,11 @@ from lotpro_identity.origins.places import Places
 from lotpro_identity.participant.rpc import ParticipantRpc
 from lotpro_identity.passwords import api as passwords_api
 from lotpro_identity.passwords.hashing import Passwords
+from lotpro_identity.pictures import api as pictures_api
+from lotpro_identity.pictures import jobs as pictures_jobs
+from lotpro_identity.pictures.images import Images
 from lotpro_identity.ports import Ports
+from lotpro_identity.preferences import api as preferences_api
 from lotpro_identity.recovery import api as recovery_api
 from lotpro_identity.revocations.rpc import RevocationRpc
 from lotpro_identity.revocations.service import Feed
@@ -49,6 +53,8 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         blind_index=runtime.blind_index,
         security_log=runtime.security_log,
         clock=runtime.clock,
+        blobs=runtime.blobs(settings.blob_url),
+        images=Images(queue=settings.picture_queue),
         relying_party=RelyingParty(lambda: (settings.public_url, *settings.passkey_origins)),
         level_seconds=settings.level_seconds,
         staff=Staff(lambda: settings.platform_staff),
@@ -74,6 +80,8 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             addresses_api.router(database, ports),
             recovery_api.router(database, ports),
             lifecycle_api.router(database, ports),
+            preferences_api.router(database),
+            pictures_api.router(database, ports),
             keys_api.router(ports),
         ],
         servicers=[
@@ -103,6 +111,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             lifecycle_jobs.delete_closed(database, ports),
             keys_jobs.rotate(signing_key),
             keys_jobs.replace(signing_key),
+            pictures_jobs.sweep_pictures(database, ports),
         ],
         follow=follow,
     )

@@ -12,6 +12,8 @@ from lotpro_identity.factors.relying_party import RelyingParty
 from lotpro_identity.keys.domain import Signer
 from lotpro_identity.origins.places import Places
 from lotpro_identity.passwords.hashing import Passwords
+from lotpro_identity.pictures.images import Images
+from lotpro_kit.blobs import Blobs
 from lotpro_kit.clock import Clock
 from lotpro_kit.crypto import BlindIndex, Keyring
 from lotpro_kit.security_log import SecurityLog
@@ -31,6 +33,8 @@ class Ports:
     relying_party: RelyingParty
     staff: Staff
     places: Places
+    blobs: Blobs
+    images: Images
     #: What tells a known address from an unknown one takes this long in any case.
     level_seconds: float = 0.2
 

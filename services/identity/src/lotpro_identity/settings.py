@@ -11,6 +11,10 @@ class Settings(ServiceSettings):
     """Identity's settings. The three keys come from Key Vault (`identity-code-key`, `-pepper`, `-signing-key`)."""
 
     service: ClassVar[str] = "identity"
+    sandbox_fields: ClassVar[tuple[str, ...]] = ("blob_url",)
+
+    #: The storage account, https; identity's container in it has identity's name.
+    blob_url: str
 
     #: 32 bytes, base64: one-time codes and invitation tokens are derived under it.
     code_key: SecretStr
@@ -22,6 +26,8 @@ class Settings(ServiceSettings):
     hash_threads: int = 2
     #: Password checks that may wait for a thread before newcomers are turned away.
     hash_queue: int = 64
+    #: Pictures that may wait to be read before newcomers are turned away; one is read at a time.
+    picture_queue: int = 8
     #: Origins besides `public_url` whose pages may ask for passkeys, comma-separated.
     passkey_origins: CommaSeparated = ()
     #: The platform's people, as `<account id>:<platform role>`, comma-separated; nobody can appoint them from within.

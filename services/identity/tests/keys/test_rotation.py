@@ -67,8 +67,8 @@ def secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Secret]:
     monkeypatch.setenv("IDENTITY_HEADER", "header-of-identity")
     told = testing.settings(
         SERVICE, vault_url=f"https://localhost:{process.ready['tls_port']}", client_id=identity,
-        vault_verify_challenge=False, ca_bundle=str(tmp_path / "ca" / "ca.pem"), code_key="-", pepper="-",
-        signing_key="-",
+        blob_url="https://localhost:1", vault_verify_challenge=False, ca_bundle=str(tmp_path / "ca" / "ca.pem"),
+        code_key="-", pepper="-", signing_key="-",
     )
     yield Secret(told, "signing_key")
     process.stop()

@@ -135,7 +135,8 @@ def ports_of(lives: Lives) -> service.Ports:
     """What identity's use cases work with."""
     runtime = lives.identity.runtime
     return service.Ports(
-        signer=None, codes=None, passwords=None, relying_party=None,  # type: ignore[arg-type] # not used at the end
+        signer=None, codes=None, passwords=None, relying_party=None, staff=None, places=None,  # type: ignore[arg-type] # not used at the end
+        blobs=None, images=None,  # type: ignore[arg-type] # nor these
         keyring=runtime.keyring, blind_index=runtime.blind_index, security_log=runtime.security_log,
         clock=runtime.clock,
     )

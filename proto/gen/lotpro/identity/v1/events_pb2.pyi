@@ -36,6 +36,30 @@ class AccountSignedUp(_message.Message):
 Global___AccountSignedUp: _TypeAlias = AccountSignedUp  # noqa: Y015
 
 @_typing.final
+class AccountUpdated(_message.Message):
+    """The person's profile changed: name, phone, work, language, time zone or picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    version: _builtins.int
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountUpdated: _TypeAlias = AccountUpdated  # noqa: Y015
+
+@_typing.final
 class EmailConfirmed(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

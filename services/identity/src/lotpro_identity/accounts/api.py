@@ -4,7 +4,15 @@ from fastapi import APIRouter, Response
 
 from lotpro_identity.accounts import service
 from lotpro_identity.accounts.attempts import TooManyAttempts
-from lotpro_identity.accounts.domain import Account, EmailInvalid, PasswordTooWeak, PhoneInvalid, check_password
+from lotpro_identity.accounts.domain import (
+    Account,
+    EmailInvalid,
+    LineInvalid,
+    LocaleInvalid,
+    PasswordTooWeak,
+    PhoneInvalid,
+    check_password,
+)
 from lotpro_identity.accounts.schemas import Accepted, ConfirmEmail, Profile, ProfileChange, ResendCode, SignUp
 from lotpro_identity.challenges.domain import CodeInvalid
 from lotpro_identity.db import as_authenticator
@@ -57,28 +65,35 @@ def router(database: Database, ports: Ports) -> APIRouter:
     async def get_own_account(caller: api.Signed, response: Response) -> Profile:
         """One's own account."""
         async with database.begin(caller) as session:
-            account, phone = await service.get_own(session, ports, api.user_id(caller))
+            account, details = await service.get_own(session, ports, api.user_id(caller))
         response.headers.update(api.etag(account.version))
-        return _profile(account, phone)
+        return _profile(account, details)
 
     @routes.patch(
         "/accounts/me",
-        responses=api.problems(errors.PreconditionFailed, errors.PreconditionRequired, PhoneInvalid),
+        responses=api.problems(
+            errors.PreconditionFailed, errors.PreconditionRequired, PhoneInvalid, LineInvalid, LocaleInvalid,
+            TimeZoneUnknown,
+        ),
     )
     async def update_own_account(
         body: ProfileChange, caller: api.Signed, expected: api.ExpectedVersion, response: Response
     ) -> Profile:
-        """Correct one's own name, phone or language."""
+        """Correct one's own name, phone, work, language or time zone."""
         async with database.begin(caller) as session:
-            account, phone = await service.update_own(
+            account, details = await service.update_own(
                 session, caller, ports, account_id=api.user_id(caller), expected=expected,
                 changes=body.model_dump(exclude_unset=True),
             )
         response.headers.update(api.etag(account.version))
-        return _profile(account, phone)
+        return _profile(account, details)
 
     return routes
 
 
-def _profile(account: Account, phone: str | None) -> Profile:
-    return Profile(id=account.id, name=account.name, email=account.email, phone=phone, locale=account.locale)
+def _profile(account: Account, details: service.Details) -> Profile:
+    return Profile(
+        id=account.id, name=account.name, email=account.email, phone=details.phone, job_title=details.job_title,
+        department=details.department, position=details.position, locale=account.locale, time_zone=account.time_zone,
+        picture=f"/api/identity/v1/accounts/{account.id}/picture" if account.picture_id else None,
+    )

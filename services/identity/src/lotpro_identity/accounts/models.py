@@ -1,6 +1,6 @@
 """Tables of accounts and of guesses against them."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, String, Table, Uuid, func
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Integer, LargeBinary, String, Table, Uuid, func
 
 from lotpro_identity.db import METADATA
 
@@ -12,6 +12,11 @@ ACCOUNTS = Table(
     Column("name", String(200), nullable=False),
     Column("phone", LargeBinary),
     Column("locale", String(35), nullable=False, server_default="en-US"),
+    Column("job_title", LargeBinary),
+    Column("department", LargeBinary),
+    Column("position", LargeBinary),
+    Column("time_zone", String(64)),
+    Column("picture_id", Uuid, ForeignKey("picture_blobs.id")),
     Column("password_hash", String(255), nullable=False),
     Column("email_confirmed_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),

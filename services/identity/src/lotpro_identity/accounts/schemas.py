@@ -5,11 +5,13 @@ from uuid import UUID
 
 from pydantic import Field, SecretStr
 
+from lotpro_identity.accounts.domain import LINE_MAX, NAME_MAX
 from lotpro_kit.api import Answer, Body
 
 Email = Annotated[str, Field(min_length=3, max_length=254, examples=["owner@prairie-motors.com"])]
 Password = Annotated[SecretStr, Field(max_length=1024, examples=["seven-quiet-lots-at-dawn"])]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX)]
+Line = Annotated[str, Field(max_length=LINE_MAX)]
 Code = Annotated[str, Field(pattern=r"^\d{6}$", examples=["493021"])]
 
 
@@ -63,12 +65,23 @@ class Profile(Answer):
     name: str
     email: str
     phone: str | None
-    locale: str
+    job_title: str | None = Field(examples=["Sales manager"])
+    department: str | None = Field(examples=["Used vehicles"])
+    position: str | None = Field(examples=["Team lead"])
+    locale: str = Field(examples=["en-US"])
+    time_zone: str | None = Field(examples=["America/Chicago"])
+    picture: str | None = Field(description="Where one's picture is, for the people of the organisation.")
 
 
 class ProfileChange(Body):
-    """What is to be changed; what is left out stays (RFC 7396), null clears the phone."""
+    """What is to be changed; what is left out stays, null clears it (RFC 7396). A name cannot be cleared."""
 
-    name: Name | None = None
-    phone: str | None = Field(default=None, max_length=32)
-    locale: str | None = Field(default=None, pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")
+    name: Name = Field(default="", examples=["Dana Whitfield"])
+    phone: str | None = Field(default=None, max_length=32, examples=["+14025550142"])
+    job_title: Line | None = Field(default=None, examples=["Sales manager"])
+    department: Line | None = Field(default=None, examples=["Used vehicles"])
+    position: Line | None = Field(default=None, examples=["Team lead"])
+    locale: str | None = Field(
+        default=None, max_length=35, examples=["en-US"], description="A BCP 47 tag: language, script, region."
+    )
+    time_zone: str | None = Field(default=None, max_length=64, examples=["America/Chicago"])

@@ -1,5 +1,6 @@
 """Use cases of accounts."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -9,11 +10,17 @@ from lotpro.identity.v1 import events_pb2
 from lotpro_identity.accounts import attempts, repository
 from lotpro_identity.accounts.domain import (
     ACTIVITY_NOTED,
+    DEFAULT_LOCALE,
+    NAME_MAX,
+    SEALED,
     Account,
     EmailTaken,
     Status,
+    checked_time_zone,
     former,
     normalised_email,
+    normalised_line,
+    normalised_locale,
     normalised_phone,
 )
 from lotpro_identity.challenges import service as challenges
@@ -25,6 +32,16 @@ from lotpro_kit.caller import Caller
 from lotpro_kit.db import Session
 
 PHONE = "accounts.phone"
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What of an account is encrypted, opened."""
+
+    phone: str | None
+    job_title: str | None
+    department: str | None
+    position: str | None
 
 
 async def find_by_email(session: Session, email: str) -> Account | None:
@@ -129,7 +146,7 @@ async def add_account(
     key = await ports.keyring.for_subject(session, account_id)
     account = Account(
         id=account_id, email=email, name=name, phone=key.encrypt(phone, context=PHONE) if phone else None,
-        locale="en-US", password_hash=password_hash, email_confirmed_at=confirmed_at, created_at=now,
+        locale=DEFAULT_LOCALE, password_hash=password_hash, email_confirmed_at=confirmed_at, created_at=now,
         version=1, access_version=1, status=Status.ACTIVE, last_active_at=now, delete_after=None,
     )
     await repository.add(session, account)
@@ -170,12 +187,23 @@ async def resend_code(session: Session, caller: Caller, ports: Ports, *, email: 
         )
 
 
-async def get_own(session: Session, ports: Ports, account_id: UUID) -> tuple[Account, str | None]:
-    """One's own account and phone number; raises NotFound."""
+async def get_own(session: Session, ports: Ports, account_id: UUID) -> tuple[Account, Details]:
+    """One's own account with its details; raises NotFound."""
     account = await repository.by_id(session, account_id)
     if account is None:
         raise errors.NotFound
-    return account, await phone_of(session, ports, account)
+    return account, await details_of(session, ports, account)
+
+
+async def details_of(session: Session, ports: Ports, account: Account) -> Details:
+    """An account's encrypted values."""
+    sealed = {name: getattr(account, name) for name in Details.__slots__}
+    if not any(sealed.values()):
+        return Details(phone=None, job_title=None, department=None, position=None)
+    key = await ports.keyring.existing(session, account.id)
+    return Details(
+        **{name: key.decrypt(value, context=f"accounts.{name}") if value else None for name, value in sealed.items()}
+    )
 
 
 async def phone_of(session: Session, ports: Ports, account: Account) -> str | None:
@@ -188,21 +216,60 @@ async def phone_of(session: Session, ports: Ports, account: Account) -> str | No
 
 async def update_own(
     session: Session, caller: Caller, ports: Ports, *, account_id: UUID, expected: int, changes: dict[str, str | None]
-) -> tuple[Account, str | None]:
-    """Change one's own profile; raises PreconditionFailed when it was changed meanwhile, Invalid for a bad phone."""
-    values: dict[str, object] = {name: changes[name] for name in ("name", "locale") if changes.get(name) is not None}
-    if "phone" in changes:
-        phone = changes["phone"]
+) -> tuple[Account, Details]:
+    """Change one's own profile: what is None is cleared, what is not there stays.
+
+    Raises PreconditionFailed when it was changed meanwhile, and PhoneInvalid, LineInvalid, LocaleInvalid or
+    TimeZoneUnknown.
+    """
+    values = _open_values(changes)
+    sealed = _sealed_values(changes)
+    if sealed:
         key = await ports.keyring.for_subject(session, account_id)
-        values["phone"] = key.encrypt(normalised_phone(phone), context=PHONE) if phone else None
+        for name, text in sealed.items():
+            values[name] = key.encrypt(text, context=f"accounts.{name}") if text else None
+    account = await change_profile(
+        session, caller, ports, account_id=account_id, expected=expected, values=values
+    )
+    return account, await details_of(session, ports, account)
+
+
+async def change_profile(
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, expected: int, values: dict[str, object]
+) -> Account:
+    """Store values of a profile as they are and say that it changed; raises PreconditionFailed."""
     account = await repository.change(session, account_id, expected=expected, values=values)
-    if account is None:
+    if account is None or not account.is_active:
         raise errors.PreconditionFailed
+    await outbox.put(session, events_pb2.AccountUpdated(user_id=str(account_id), version=account.version))
     await ports.security_log.record(
         session, caller, "identity:account:update", at=ports.clock(), subject=("user", account_id),
         changed=tuple(sorted(values)),
     )
-    return account, await phone_of(session, ports, account)
+    return account
+
+
+def _open_values(changes: dict[str, str | None]) -> dict[str, object]:
+    """The changes that are stored as they are."""
+    values: dict[str, object] = {}
+    if "name" in changes:
+        values["name"] = normalised_line(changes["name"] or "", field="name", longest=NAME_MAX)
+    if "locale" in changes:
+        locale = changes["locale"]
+        values["locale"] = DEFAULT_LOCALE if locale is None else normalised_locale(locale)
+    if "time_zone" in changes:
+        zone = changes["time_zone"]
+        values["time_zone"] = None if zone is None else checked_time_zone(zone)
+    return values
+
+
+def _sealed_values(changes: dict[str, str | None]) -> dict[str, str | None]:
+    """The changes that are stored encrypted; an empty text clears like None."""
+    texts = {name: text and normalised_line(text, field=name) for name, text in changes.items() if name in SEALED}
+    if "phone" in changes:
+        phone = changes["phone"]
+        texts["phone"] = phone and normalised_phone(phone)
+    return texts
 
 
 def refuse_code(account: Account | None) -> Account:

@@ -52,6 +52,11 @@ async def end(session: Session, *, account_id: UUID, org_id: UUID, now: datetime
     return list(ended.scalars())
 
 
+async def remove_all(session: Session, account_id: UUID) -> None:
+    """Drop every access of a person."""
+    await session.execute(delete(ACCESSES).where(ACCESSES.c.account_id == account_id))
+
+
 async def forget(session: Session, *, before: datetime) -> int:
     """Drop accesses that were over before a moment; answers how many."""
     gone = await session.execute(delete(ACCESSES).where(ACCESSES.c.expires_at < before).returning(ACCESSES.c.id))

@@ -96,6 +96,11 @@ async def list_accesses(session: Session, caller: Caller) -> Sequence[Any]:
     return await repository.of_organisation(session, caller.org_id)
 
 
+async def remove_all(session: Session, account_id: UUID) -> None:
+    """Drop the accesses of somebody who is gone; the security log still has them."""
+    await repository.remove_all(session, account_id)
+
+
 async def forget(session: Session, *, as_of: datetime) -> int:
     """Drop accesses that are as old as the security log may get; answers how many."""
     return await repository.forget(session, before=as_of - lotpro_policy.policy().retention["security_logs"].duration)

@@ -6,6 +6,7 @@ from uuid import UUID
 from lotpro.identity.v1 import events_pb2
 from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.domain import Account, Status
+from lotpro_identity.breakglass import service as breakglass
 from lotpro_identity.challenges import service as challenges
 from lotpro_identity.challenges.domain import CodeInvalid, Purpose
 from lotpro_identity.devices import service as devices
@@ -13,6 +14,7 @@ from lotpro_identity.factors import service as factors
 from lotpro_identity.lifecycle import domain, repository
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.organisations.domain import ORGANISATION_ROLES, Role
+from lotpro_identity.pictures import service as pictures
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions import service as sessions
 from lotpro_kit import errors, outbox
@@ -22,7 +24,7 @@ from lotpro_kit.db import Session
 #: Tables with rows of one account and nobody else's; `_erase` empties each, a test compares this with the models.
 ERASED = frozenset({
     "factors", "recovery_codes", "ceremonies", "devices", "sessions", "challenges", "memberships",
-    "lifecycle_announcements",
+    "lifecycle_announcements", "accesses",
 })
 
 
@@ -174,10 +176,12 @@ async def _erase(session: Session, ports: Ports, account: Account, *, status: St
     await accounts.change_access(session, account.id, now=now)
     await factors.remove_all(session, account.id)
     await devices.remove_all(session, account.id)
+    await breakglass.remove_all(session, account.id)
     await challenges.remove_all(session, account.id)
     await organisations.leave_all(session, nobody, ports, account_id=account.id)
     await organisations.forget_invitations(session, account_id=account.id, email=account.email)
     await repository.forget(session, account.id)
+    await pictures.discard(session, account.picture_id, now=now)
     await accounts.end(session, ports, account.id, status=status, now=now)
     await outbox.put(session, events_pb2.AccountAnonymised(user_id=str(account.id)))
     verb = "anonymise" if status is Status.ANONYMISED else "delete"

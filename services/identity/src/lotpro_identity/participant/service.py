@@ -1,5 +1,6 @@
 """What identity holds about a person, as records."""
 
+import base64
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -7,12 +8,14 @@ from uuid import UUID
 from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.domain import EmailInvalid, normalised_email
 from lotpro_identity.organisations import service as organisations
+from lotpro_identity.pictures import service as pictures
+from lotpro_identity.pictures.domain import TYPE
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions import service as sessions
 from lotpro_kit import ids
 from lotpro_kit.db import Session
 
-TABLES = ("accounts", "memberships", "invitations", "sessions")
+TABLES = ("accounts", "picture_blobs", "memberships", "invitations", "sessions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,19 @@ async def records_of(
     found: list[PersonalRecord] = []
     for account_id, account in mine.items():
         address = address or account.email
+        details = await accounts.details_of(session, ports, account)
         fields = {
             "name": account.name, "email": account.email, "locale": account.locale,
-            "phone": await accounts.phone_of(session, ports, account) or "",
+            "time_zone": account.time_zone or "", "phone": details.phone or "", "job_title": details.job_title or "",
+            "department": details.department or "", "position": details.position or "",
             "created_at": account.created_at.isoformat(),
         }
         found.append(PersonalRecord("accounts", str(account_id), fields))
+        shown = await pictures.shown_of(session, ports, account)
+        if shown is not None:
+            picture = base64.b64encode(await pictures.content_of(ports, shown)).decode()
+            content = {"content_type": TYPE, "content_base64": picture}
+            found.append(PersonalRecord("picture_blobs", str(shown.blob_id), content))
         for row, user_agent, ip in await sessions.list_own(session, ports, account_id=account_id):
             used = {"user_agent": user_agent, "ip": ip, "last_used_at": row.last_used_at.isoformat()}
             found.append(PersonalRecord("sessions", str(row.id), used))
