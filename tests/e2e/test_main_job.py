@@ -15,7 +15,7 @@ SETTLE_SECONDS = 12
 
 
 def test_the_main_job_runs_through_every_room(story: flow.Story) -> None:
-    assert {"org_id", "store_id", "vehicle_id", "sale_id", "customer_id", "request_id"} <= story.ids.keys()
+    assert {"organisation_id", "store_id", "vehicle_id", "sale_id", "customer_id", "request_id"} <= story.ids.keys()
 
 
 def test_no_event_log_or_span_of_it_names_a_person_or_holds_a_code(stack: Stack, story: flow.Story) -> None:

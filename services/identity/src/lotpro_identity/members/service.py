@@ -9,7 +9,6 @@ from uuid import UUID
 from lotpro.identity.v1 import events_pb2
 from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.domain import Account
-from lotpro_identity.members import repository
 from lotpro_identity.members.domain import Held, OwnRoles, roles_after
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.organisations.domain import LastOwner, Role
@@ -47,7 +46,7 @@ async def leave(session: Session, caller: Caller, ports: Ports) -> None:
     """Leave the organisation one is at work in; raises LastOwner."""
     org_id, user_id = _whose(caller)
     await _lock(session, caller, user_id)
-    held = await _roles(session, org_id, user_id)
+    held = await organisations.roles_of(session, org_id, user_id)
     await _apply(session, caller, ports, org_id=org_id, user_id=user_id, held=held, after=set())
 
 
@@ -55,7 +54,7 @@ async def transfer(session: Session, caller: Caller, ports: Ports, *, user_id: U
     """Hand the organisation to another member; the former owner runs its stores. Raises OwnRoles, NotFound."""
     org_id, held, _ = await _held(session, caller, user_id)
     owner_id = _whose(caller)[1]
-    mine = await _roles(session, org_id, owner_id)
+    mine = await organisations.roles_of(session, org_id, owner_id)
     stores = await organisations.store_ids(session, org_id)
     owner: Held = (Role.ORG_OWNER, None)
     await _apply(session, caller, ports, org_id=org_id, user_id=user_id, held=held, after=held | {owner})
@@ -81,7 +80,7 @@ async def suspend(session: Session, caller: Caller, ports: Ports, *, user_id: UU
         raise errors.NotFound
     if suspended and (Role.ORG_OWNER, None) in held:
         await _check_owner_stays(session, org_id, without=user_id)
-    await repository.suspend(session, org_id, user_id, since=now if suspended else None)
+    await organisations.suspend_member(session, org_id, user_id, since=now if suspended else None)
     await accounts.change_access(session, user_id, now=now)
     event = events_pb2.MemberSuspended if suspended else events_pb2.MemberResumed
     await outbox.put(session, event(org_id=str(org_id), user_id=str(user_id)))
@@ -102,7 +101,7 @@ async def _held(session: Session, caller: Caller, user_id: UUID) -> tuple[UUID, 
     if user_id == own_id:
         raise OwnRoles
     locked = await _lock(session, caller, user_id)
-    held = await _roles(session, org_id, user_id)
+    held = await organisations.roles_of(session, org_id, user_id)
     seen = held if caller.stores is None else {entry for entry in held if entry[1] in caller.stores}
     if not seen or user_id not in locked or locked[user_id].is_ended:
         raise errors.NotFound
@@ -120,17 +119,13 @@ async def _lock(session: Session, caller: Caller, user_id: UUID) -> dict[UUID, A
     return locked
 
 
-async def _roles(session: Session, org_id: UUID, user_id: UUID) -> set[Held]:
-    return {(Role(row.role), row.store_id) for row in await repository.roles_of(session, org_id, user_id)}
-
-
 async def _apply(
     session: Session, caller: Caller, ports: Ports, *, org_id: UUID, user_id: UUID, held: set[Held], after: set[Held]
 ) -> None:
     now = ports.clock()
     if (Role.ORG_OWNER, None) in held - after:
         await _check_owner_stays(session, org_id, without=user_id)
-    await repository.replace_roles(session, org_id, user_id, gone=held - after, added=after - held)
+    await organisations.change_roles(session, org_id, user_id, gone=held - after, added=after - held)
     await accounts.change_access(session, user_id, now=now)
     account = await accounts.find(session, user_id)
     version = account.access_version if account else 0

@@ -189,6 +189,28 @@ async def names_of_members(session: Session, org_id: UUID) -> dict[UUID, str]:
     return {account.id: account.name for account in people.values() if not account.is_ended}
 
 
+async def roles_of(session: Session, org_id: UUID, account_id: UUID) -> set[tuple[Role, UUID | None]]:
+    """What a person is in an organisation: role and store, no store for the whole of it."""
+    return {(Role(row.role), row.store_id) for row in await repository.roles_of(session, org_id, account_id)}
+
+
+async def change_roles(
+    session: Session,
+    org_id: UUID,
+    account_id: UUID,
+    *,
+    gone: Collection[tuple[Role, UUID | None]],
+    added: Collection[tuple[Role, UUID | None]],
+) -> None:
+    """Take some roles from a person and give them others; who may is for the caller to know."""
+    await repository.replace_roles(session, org_id, account_id, gone=gone, added=added)
+
+
+async def suspend_member(session: Session, org_id: UUID, account_id: UUID, *, since: datetime | None) -> None:
+    """Suspend a member, or take that back with None; who may is for the caller to know."""
+    await repository.suspend_member(session, org_id, account_id, since=since)
+
+
 async def invitations_to(session: Session, org_id: UUID, email: str) -> Sequence[Any]:
     """An organisation's invitations to an address."""
     return await repository.invitations_to(session, org_id, email)
