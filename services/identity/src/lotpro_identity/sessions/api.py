@@ -1,5 +1,6 @@
 """The HTTP door to sessions: sign in, refresh, list, sign out."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -124,7 +125,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
         )
         return deliver_access(response, token, body.transport)
 
-    @routes.get("/sessions/current")
+    @routes.get("/sessions/current", response_model=CurrentSession)
     async def get_current_session(caller: api.Signed) -> Response:
         """Who one is at this moment: 401 as soon as the session was ended or one's roles have changed."""
         return api.answer(
@@ -161,7 +162,9 @@ def router(database: Database, ports: Ports) -> APIRouter:
     async def sign_out(caller: api.Signed) -> Response:
         """End the present session and take back its cookies."""
         if caller.session_id is not None:
-            await _revoke(caller, caller.session_id)
+            # It may be over already; the cookies go in any case.
+            with suppress(errors.NotFound):
+                await _revoke(caller, caller.session_id)
         response = Response(status_code=204)
         forget_cookies(response)
         return response
