@@ -111,11 +111,18 @@ def former(account_id: UUID) -> dict[str, object]:
 
 
 def normalised_email(text: str) -> str:
-    """The address as it is compared: NFC, lower case; raises EmailInvalid."""
+    """The address as it is compared: lower case, and of the forms of a letter the plain one; raises EmailInvalid.
+
+    What looks like another address only because of its letters' form (full-width, ligatures: not NFKC) is refused.
+    """
+    refused = EmailInvalid(errors=(FieldError("/body/email", EmailInvalid.code, EmailInvalid.message),))
     try:
-        return validate_email(text, check_deliverability=False).normalized.lower()
+        address = validate_email(text, check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
-        raise EmailInvalid(errors=(FieldError("/body/email", EmailInvalid.code, EmailInvalid.message),)) from error
+        raise refused from error
+    if not unicodedata.is_normalized("NFKC", address):
+        raise refused
+    return address
 
 
 def normalised_phone(text: str) -> str:

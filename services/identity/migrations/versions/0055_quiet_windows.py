@@ -2,7 +2,7 @@
 
 from alembic import op
 
-revision = "0050"
+revision = "0055"
 down_revision = "0040"
 
 
