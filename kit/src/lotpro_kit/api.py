@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, Response
@@ -330,13 +331,17 @@ def problems(*refusals: type[errors.Error]) -> dict[int | str, dict[str, Any]]:
         entry = responses.setdefault(
             status, {"description": title, "content": {"application/problem+json": {"examples": {}}}, "model": Problem}
         )
-        entry["content"]["application/problem+json"]["examples"][refusal.code] = {
-            "value": {
-                "type": "about:blank", "title": title, "status": status, "code": refusal.code,
-                "detail": refusal.message, "errors": [], "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
-            }
-        }
+        entry["content"]["application/problem+json"]["examples"][refusal.code] = _example(refusal, status, title)
     return responses
+
+
+def _example(refusal: type[errors.Error], status: int, title: str) -> dict[str, Any]:
+    return {
+        "value": {
+            "type": "about:blank", "title": title, "status": status, "code": refusal.code,
+            "detail": refusal.message, "errors": [], "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        }
+    }
 
 
 def _status_of(refusal: type[errors.Error]) -> tuple[int, str]:
@@ -461,23 +466,84 @@ def _openapi(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     if app.openapi_schema:
         return app.openapi_schema
     schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    schema.setdefault("components", {})["securitySchemes"] = {
+    components = schema.setdefault("components", {})
+    # FastAPI's own shapes for what `_on_invalid_request` answers as a problem.
+    for name in ("HTTPValidationError", "ValidationError"):
+        components.get("schemas", {}).pop(name, None)
+    components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+    components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
         "cookie": {"type": "apiKey", "in": "cookie", "name": ACCESS_COOKIE},
     }
     for route in (route for router in routers for route in router.routes):
         if not isinstance(route, APIRoute) or not route.include_in_schema:
             continue
-        calls = [dependency.call for dependency in route.dependant.dependencies]
+        calls = list(_calls(route.dependant))
         permission = next((found for call in calls if (found := getattr(call, "permission", None))), None)
-        signed_in = permission is not None or authenticated in calls or enrolling in calls
+        signed_in = permission is not None or bool({authenticated, enrolling, stepped_up} & set(calls))
         for method in route.methods or ():
             operation = schema["paths"][route.path_format][method.lower()]
+            _describe_problems(operation, signed_in=signed_in, stepped_up=stepped_up in calls)
             operation["security"] = [{"bearer": []}, {"cookie": []}] if signed_in else []
             if permission:
                 operation["x-permission"] = permission
     app.openapi_schema = schema
     return schema
+
+
+def _calls(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:
+    """Every dependency of a route, those of its dependencies too."""
+    for dependency in dependant.dependencies:
+        yield dependency.call
+        yield from _calls(dependency)
+
+
+class _Malformed(errors.Error):
+    """For the documents only: `_on_invalid_request` answers it."""
+
+    code = "request.malformed_json"
+    message = "The body is not valid JSON."
+
+
+class _NotValid(errors.Invalid):
+    """For the documents only: `_on_invalid_request` answers it."""
+
+    code = "request.invalid"
+    message = "The request is not valid."
+
+
+class _ContentTooLarge(errors.Error):
+    """For the documents only: `_Edge` answers it."""
+
+    code = "request.too_large"
+    message = "The body is larger than 1 MiB."
+
+
+def _describe_problems(operation: dict[str, Any], *, signed_in: bool, stepped_up: bool) -> None:
+    """The problems that the kit answers for every operation of a kind, and every problem as what it is."""
+    found: list[tuple[int, str, type[errors.Error]]] = [(503, "Service Unavailable", errors.Unavailable)]
+    if operation.get("requestBody"):
+        found += [(400, "Bad Request", _Malformed), (413, "Content Too Large", _ContentTooLarge)]
+    if operation.get("requestBody") or operation.get("parameters"):
+        found.append((422, "Unprocessable Content", _NotValid))
+    if signed_in:
+        found += [(401, "Unauthorized", errors.Unauthenticated), (401, "Unauthorized", InvalidToken)]
+        found.append((403, "Forbidden", StepUpRequired if stepped_up else FactorRequired))
+    responses = operation["responses"]
+    for status, title, refusal in found:
+        entry = responses.setdefault(str(status), {"description": title})
+        content = entry.setdefault("content", {})
+        entry["description"] = title
+        examples = content.setdefault("application/problem+json", {}).setdefault("examples", {})
+        examples.setdefault(refusal.code, _example(refusal, status, title))
+    for status_text, entry in responses.items():
+        content = entry.get("content", {})
+        if status_text == "202" and content == {"application/json": {"schema": {}}}:
+            # Accepted with nothing to say: FastAPI takes a bare Response for JSON of any shape.
+            entry.pop("content")
+        if "application/problem+json" in content:
+            content.pop("application/json", None)
+            content["application/problem+json"]["schema"] = {"$ref": "#/components/schemas/Problem"}
 
 
 class _Edge:

@@ -64,6 +64,19 @@ async def test_an_admin_offers_a_new_start_that_only_the_members_password_takes(
     assert claims_of(renewed.access_token)["aal"] == "aal2"
 
 
+async def test_of_a_locked_account_the_password_resets_no_factors(identity: Identity) -> None:
+    owner = await identity.owner()
+    seller = await member(identity, owner)
+    seller_id = claims_of(seller.access_token)["sub"]
+    await identity.post(f"/members/{seller_id}:offer-factor-reset", {}, token=owner.access_token)
+    token = (await identity.mailed(seller.email)).code
+    await identity.post("/factors/recovery-codes", {}, token=seller.access_token)
+    alert = (await identity.alerts(seller.email))[0]
+    assert (await identity.post("/accounts:not-me", {"token": alert.code})).status_code == 204
+    answer = await identity.post("/factors:reset", {"token": token, "password": PASSWORD})
+    assert (answer.status_code, answer.json()["code"]) == (401, "identity.credentials_invalid")
+
+
 async def test_nobody_resets_the_factors_of_strangers_or_of_themselves(identity: Identity) -> None:
     owner, other = await identity.owner(), await identity.owner()
     for whom in (other, owner):

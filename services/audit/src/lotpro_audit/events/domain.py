@@ -108,17 +108,39 @@ class Ocsf(NamedTuple):
     class_name: str
 
 
-_OCSF: dict[tuple[str, str], Ocsf] = {
-    ("identity", "session"): Ocsf(3002, "Authentication"),
-    ("identity", "factor"): Ocsf(3001, "Account Change"),
-    ("identity", "account"): Ocsf(3001, "Account Change"),
-    ("identity", "email"): Ocsf(3001, "Account Change"),
-    ("identity", "member"): Ocsf(3006, "Group Management"),
+_FINDING = Ocsf(2004, "Detection Finding")
+_ACCOUNT = Ocsf(3001, "Account Change")
+_AUTHENTICATION = Ocsf(3002, "Authentication")
+_AUTHORIZE = Ocsf(3003, "Authorize Session")
+_ENTITY = Ocsf(3004, "Entity Management")
+_ACCESS = Ocsf(3005, "User Access Management")
+
+#: By noun, and single actions that are of another class than the rest of their noun.
+_NOUNS: dict[str, Ocsf] = {
+    "identity:session": _AUTHENTICATION,
+    "identity:account": _ACCOUNT,
+    "identity:email": _ACCOUNT,
+    "identity:password": _ACCOUNT,
+    "identity:factor": _ACCOUNT,
+    "identity:member": _ACCESS,
+    "identity:access": _ACCESS,
+    "identity:device": _ENTITY,
+    "identity:store": _ENTITY,
+    "identity:organisation": _ENTITY,
+    "identity:federation": _ENTITY,
+    "identity:provisioning": _ENTITY,
+}
+_ACTIONS: dict[str, Ocsf] = {
+    "identity:session:refresh_reuse": _FINDING,
+    "identity:session:suspicious": _FINDING,
+    "identity:session:switch": _AUTHORIZE,
+    "identity:factor:send_code": _AUTHENTICATION,
+    "identity:federation:link": _ACCOUNT,
+    "identity:organisation:transfer": _ACCESS,
 }
 _API_ACTIVITY = Ocsf(6003, "API Activity")
 
 
 def ocsf(action: str) -> Ocsf:
     """The OCSF class of an action `service:noun:verb`."""
-    service, noun, *_ = (*action.split(":"), "", "")
-    return _OCSF.get((service, noun), _API_ACTIVITY)
+    return _ACTIONS.get(action) or _NOUNS.get(action.rpartition(":")[0], _API_ACTIVITY)

@@ -15,6 +15,8 @@ from lotpro_kit import errors
 from lotpro_kit.db import Database, Session, fetch
 
 #: "10 per 15 min" for an account from one address; more for an account from everywhere and for one address.
+#: The first is so for any 15 minutes, for it begins anew only after as long without a try; the others' windows follow
+#: one another.
 WINDOW = timedelta(minutes=15)
 PER_ACCOUNT_AND_IP = 10
 PER_ACCOUNT = 50
@@ -148,5 +150,5 @@ async def forgive(session: Session, *limits: list[Limit]) -> None:
 
 async def forget(session: Session, *, before: datetime) -> int:
     """Drop windows that ended before a moment; answers how many."""
-    dropped = await session.execute(delete(ATTEMPTS).where(ATTEMPTS.c.window_started_at < before - WINDOW))
+    dropped = await session.execute(delete(ATTEMPTS).where(ATTEMPTS.c.last_at < before - WINDOW))
     return int(getattr(dropped, "rowcount", 0))

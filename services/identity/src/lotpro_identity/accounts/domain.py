@@ -150,11 +150,18 @@ def former(account_id: UUID) -> dict[str, object]:
 
 
 def normalised_email(text: str) -> str:
-    """The address as it is compared: NFC, lower case; raises EmailInvalid."""
+    """The address as it is compared: lower case, and of the forms of a letter the plain one; raises EmailInvalid.
+
+    What looks like another address only because of its letters' form (full-width, ligatures: not NFKC) is refused.
+    """
+    refused = EmailInvalid(errors=(FieldError("/body/email", EmailInvalid.code, EmailInvalid.message),))
     try:
-        return validate_email(text, check_deliverability=False).normalized.lower()
+        address = validate_email(text, check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
-        raise EmailInvalid(errors=(FieldError("/body/email", EmailInvalid.code, EmailInvalid.message),)) from error
+        raise refused from error
+    if not unicodedata.is_normalized("NFKC", address):
+        raise refused
+    return address
 
 
 def normalised_phone(text: str) -> str:
@@ -168,15 +175,24 @@ def normalised_phone(text: str) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
+def is_one_line(text: str) -> bool:
+    """Whether a text has no line ends and no control, unassigned or direction-changing characters.
+
+    By those a page or a log would show something else than what was written. Joiners are text: scripts and emoji need
+    them.
+    """
+    return not any(
+        (unicodedata.category(char)[0] == "C" and char not in _JOINERS) or char in "\u2028\u2029" for char in text
+    )
+
+
 def normalised_line(text: str, *, field: str, longest: int = LINE_MAX) -> str:
     """A line of text in NFC, without the spaces around it.
 
-    Raises LineInvalid when it is empty or too long, or has control, unassigned or direction-changing characters, by
-    which a page or a log would show something else than what was written.
+    Raises LineInvalid when it is empty or too long, or is_one_line does not hold.
     """
     line = unicodedata.normalize("NFC", text).strip()
-    strange = any(unicodedata.category(char)[0] == "C" and char not in _JOINERS for char in line)
-    if not line or len(line) > longest or strange or "\u2028" in line or "\u2029" in line:
+    if not line or len(line) > longest or not is_one_line(line):
         raise LineInvalid(errors=(FieldError(f"/body/{field}", LineInvalid.code, LineInvalid.message),))
     return line
 

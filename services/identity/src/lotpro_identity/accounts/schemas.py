@@ -1,18 +1,45 @@
 """HTTP shapes of accounts."""
 
+import re
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from lotpro_identity.accounts.domain import LINE_MAX, NAME_MAX
+from lotpro_identity.accounts.domain import LINE_MAX, NAME_MAX, is_one_line
 from lotpro_kit.api import Answer, Body
 
+#: More is not looked at; what may be one ends at 128 (`domain.PASSWORD_MAX`).
+LONGEST_PASSWORD = 1024
+#: JSON can say halves of surrogate pairs, which are no text.
+_HALVES = re.compile("[\ud800-\udfff]")
+
+
+def one_line(text: str) -> str:
+    """A name in any script; raises ValueError for what is no text of one line."""
+    if not is_one_line(text):
+        raise ValueError("Use letters, digits, spaces and signs only.")
+    return text
+
+
 Email = Annotated[str, Field(min_length=3, max_length=254, examples=["owner@prairie-motors.com"])]
-Password = Annotated[SecretStr, Field(max_length=1024, examples=["seven-quiet-lots-at-dawn"])]
-Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX)]
+
+
+def _as_typed(given: object) -> object:
+    """A password past the stripping of bodies; what is no text, or too long, is left to be refused."""
+    if isinstance(given, str) and len(given) <= LONGEST_PASSWORD and not _HALVES.search(given):
+        return SecretStr(given)
+    return given
+
+
+#: As it was typed: spaces at its ends belong to it (OWASP ASVS 5.0, 6.2.8).
+Password = Annotated[
+    SecretStr, Field(max_length=LONGEST_PASSWORD, examples=["seven-quiet-lots-at-dawn"]), BeforeValidator(_as_typed)
+]
+Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX), AfterValidator(one_line)]
 Line = Annotated[str, Field(max_length=LINE_MAX)]
-Code = Annotated[str, Field(pattern=r"^\d{6}$", examples=["493021"])]
+#: ASCII digits: to a pattern, digit is what is one in any script.
+Code = Annotated[str, Field(pattern=r"^[0-9]{6}$", examples=["493021"])]
 
 
 class NewOrganisation(Body):

@@ -5,8 +5,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from lotpro_identity.accounts.schemas import one_line
 from lotpro_identity.breakglass import service
 from lotpro_identity.breakglass.domain import MemberHere, NotStaff
 from lotpro_identity.db import as_authenticator
@@ -27,7 +28,11 @@ class OpenAccess(Body):
     """Which organisation to look into, why, and for how many minutes."""
 
     organisation_id: UUID
-    reason: Annotated[str, Field(min_length=20, max_length=500, examples=["Ticket 4711: the owner sees no vehicles"])]
+    reason: Annotated[
+        str,
+        Field(min_length=20, max_length=500, examples=["Ticket 4711: the owner sees no vehicles"]),
+        AfterValidator(one_line),
+    ]
     minutes: Annotated[int, Field(ge=5, le=60, examples=[30])] = 30
     transport: Transport = Transport.BODY
 

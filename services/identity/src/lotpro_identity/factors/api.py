@@ -41,9 +41,8 @@ from lotpro_kit.db import Database, Session
 _ADDING = (domain.FactorExists, domain.TooManyFactors, api.StepUpRequired)
 
 
-async def adding(request: Request) -> Caller:
+async def adding(request: Request, caller: api.Enrolling) -> Caller:
     """Somebody who has no factor yet, or who gave one lately; raises StepUpRequired."""
-    caller = await api.enrolling(request)
     if caller.aal != api.ENROLLING:
         api.check_stepped_up(caller, now=api.door(request).user_tokens.now())
     return caller

@@ -4,14 +4,16 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from lotpro_identity.accounts.schemas import Code
+from lotpro_identity.accounts.schemas import Code, one_line
 from lotpro_identity.challenges.domain import Channel
 from lotpro_identity.sessions.schemas import Transport
 from lotpro_kit.api import Answer, Body
 
-FactorName = Annotated[str, Field(min_length=1, max_length=64, examples=["Work phone"])]
+FactorName = Annotated[
+    str, Field(min_length=1, max_length=64, examples=["Work phone"]), AfterValidator(one_line)
+]
 #: What `navigator.credentials` answered, as JSON (WebAuthn level 3, `toJSON()`).
 Credential = Annotated[
     dict[str, Any], Field(max_length=16, examples=[{"id": "AA", "rawId": "AA", "type": "public-key"}])

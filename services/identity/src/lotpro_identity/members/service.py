@@ -85,7 +85,8 @@ async def suspend(session: Session, caller: Caller, ports: Ports, *, user_id: UU
     event = events_pb2.MemberSuspended if suspended else events_pb2.MemberResumed
     await outbox.put(session, event(org_id=str(org_id), user_id=str(user_id)))
     await ports.security_log.record(
-        session, caller, f"identity:member:{'suspend' if suspended else 'resume'}", at=now, subject=("user", user_id)
+        session, caller, "identity:member:suspend" if suspended else "identity:member:resume", at=now,
+        subject=("user", user_id),
     )
 
 

@@ -10,7 +10,7 @@ from lotpro_identity.accounts.domain import EmailInvalid, PasswordTooWeak, check
 from lotpro_identity.accounts.schemas import NewStore
 from lotpro_identity.challenges.domain import CodeInvalid, challenge_of
 from lotpro_identity.db import as_authenticator
-from lotpro_identity.organisations import repository, service
+from lotpro_identity.organisations import service
 from lotpro_identity.organisations.domain import AlreadyMember, MayNotGrant, RoleNeedsStore, TimeZoneUnknown
 from lotpro_identity.organisations.schemas import (
     AcceptInvitation,
@@ -173,12 +173,14 @@ def router(database: Database, ports: Ports) -> APIRouter:
         password = body.password.get_secret_value()
         async with database.begin(as_authenticator(caller)) as session:
             await reserve(session, "invitation", account=str(challenge_id), ip=caller.origin.ip, now=ports.clock())
-            invitation = await repository.invitation_of(session, challenge_id)
-            known = await accounts.find_by_email(session, invitation.email) if invitation else None
-        if invitation is None:
-            raise CodeInvalid
+            # Before anything is told or tried: who made the token up learns nothing of whoever was invited.
+            invitation = await service.peek_invitation(session, ports, token=body.token)
+            known = await accounts.find_by_email(session, invitation.email)
+            if known is not None:
+                await reserve(session, "password", account=known.email, ip=caller.origin.ip, now=ports.clock())
         if known is not None:
-            if not await ports.passwords.verify(password, known.password_hash) or not known.is_active:
+            right = await ports.passwords.verify(password, known.password_hash)
+            if not right or not known.is_active or known.reset_required_at is not None:
                 raise CodeInvalid
             hashed = known.password_hash
         else:

@@ -383,6 +383,18 @@ async def update_organisation(
     )
 
 
+async def peek_invitation(session: Session, ports: Ports, *, token: str) -> Row[Any]:
+    """The invitation that a token is of, without using it up; raises CodeInvalid."""
+    challenge = await challenges.peek_token(
+        session, token=token, purpose=Purpose.INVITATION, codes=ports.codes, now=ports.clock()
+    )
+    invitation = await repository.invitation_of(session, challenge.id)
+    if invitation is None:
+        raise CodeInvalid
+    found: Row[Any] = invitation
+    return found
+
+
 async def invitation_for(session: Session, ports: Ports, *, token: str) -> Row[Any]:
     """Use up an invitation's token; raises CodeInvalid."""
     challenge = await challenges.answer_token(

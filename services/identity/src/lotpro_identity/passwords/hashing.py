@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hmac
+import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 
 from lotpro_identity.accounts.domain import normalised_password
 from lotpro_kit import errors
@@ -43,8 +45,16 @@ class Passwords:
 
     @cached_property
     def dummy(self) -> str:
-        """A hash no password has: checked for unknown accounts, so that they take as long as known ones."""
-        return self._hasher.hash("\x00")
+        """A hash no password has: checked for unknown accounts, so that they take as long as known ones.
+
+        It is made up and not computed: the first unknown account would take twice as long.
+        """
+        salt, digest = (
+            base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=")
+            for length in (self._hasher.salt_len, self._hasher.hash_len)
+        )
+        costs = f"m={self._hasher.memory_cost},t={self._hasher.time_cost},p={self._hasher.parallelism}"
+        return f"$argon2id$v={ARGON2_VERSION}${costs}${salt}${digest}"
 
     @contextmanager
     def admitted(self) -> Iterator[None]:

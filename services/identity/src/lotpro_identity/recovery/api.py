@@ -70,7 +70,9 @@ def router(database: Database, ports: Ports) -> APIRouter:
             await attempts.reserve(
                 session, "password", account=account.email, ip=caller.origin.ip, now=ports.clock()
             )
-        if not await ports.passwords.verify(body.password.get_secret_value(), account.password_hash):
+        right = await ports.passwords.verify(body.password.get_secret_value(), account.password_hash)
+        # Of a locked account the password opens nothing, and so it resets nothing.
+        if not right or not account.may_sign_in:
             async with database.begin(as_authenticator(caller)) as session:
                 await sessions.record_failure(session, caller, ports, account_id=account.id, factor="password")
             raise CredentialsInvalid

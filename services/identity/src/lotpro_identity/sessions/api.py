@@ -1,5 +1,6 @@
 """The HTTP door to sessions: sign in, refresh, list, sign out."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -35,7 +36,6 @@ from lotpro_identity.sessions.tokens import (
     REFRESH_COOKIE,
     SteppedUp,
     Tokens,
-    account_of_ticket,
     deliver,
     deliver_access,
     enrolment_token,
@@ -62,20 +62,20 @@ def router(database: Database, ports: Ports) -> APIRouter:
                 email=body.email, password=body.password.get_secret_value(),
                 device_token=body.device_token or request.cookies.get(DEVICE_COOKIE),
             )
-            account_id = known.account.id
             if not known.kinds:
                 return _enrolment(ports, known.account)
             if not body.factor:
                 opened = await steps.by_device(known)
                 if opened is None:
-                    return SignedIn(status="factor_required", ticket=ticket(ports, account_id), factors=known.kinds)
+                    given = ticket(ports, known.account, known.device_id)
+                    return SignedIn(status="factor_required", ticket=given, factors=known.kinds)
                 return SignedIn(**deliver(response, opened, body.transport).model_dump())
         elif body.ticket is not None:
-            account_id = _whose(ports, body.ticket)
+            known = await steps.by_ticket(body.ticket)
         elif body.passkey is not None:
             opened = await steps.by_passkey(body.passkey, trust=body.trust_device)
             return SignedIn(**deliver(response, opened, body.transport).model_dump())
-        proven = await steps.by_factor(account_id, body, trust=body.trust_device)
+        proven = await steps.by_factor(known, body, trust=body.trust_device)
         if isinstance(proven, Account):
             return _enrolment(ports, proven)
         return SignedIn(**deliver(response, proven, body.transport).model_dump())
@@ -83,7 +83,8 @@ def router(database: Database, ports: Ports) -> APIRouter:
     @routes.post("/sessions:begin-passkey", responses=api.problems(CredentialsInvalid))
     async def begin_passkey_proof(body: BeginPasskey, caller: api.Anyone) -> CeremonyAnswer:
         """Begin to prove a passkey: alone, or as the second step of a sign-in."""
-        account_id = _whose(ports, body.ticket) if body.ticket is not None else None
+        steps = SigningIn(database, ports, caller)
+        account_id = (await steps.by_ticket(body.ticket)).account.id if body.ticket is not None else None
         async with database.begin(as_authenticator(caller)) as session:
             ceremony = await passkeys.begin_proof(session, ports, account_id=account_id)
         return CeremonyAnswer(ceremony_id=ceremony.id, options=ceremony.options)
@@ -98,7 +99,9 @@ def router(database: Database, ports: Ports) -> APIRouter:
     @routes.post("/sessions:send-code", status_code=202, responses=api.problems(CredentialsInvalid, TooManyAttempts))
     async def send_sign_in_code(body: SendCode, caller: api.Anyone) -> Response:
         """Send the code for the second step by SMS or e-mail, to somebody who set that up."""
-        await SigningIn(database, ports, caller).send_code(_whose(ports, body.ticket), Kind(body.channel))
+        steps = SigningIn(database, ports, caller)
+        known = await steps.by_ticket(body.ticket)
+        await steps.send_code(known.account.id, Kind(body.channel))
         return Response(status_code=202)
 
     @routes.post("/sessions:refresh", responses=api.problems(SessionOver))
@@ -130,7 +133,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
             token = await service.switch(session, caller, ports, org_id=body.organisation_id)
         return deliver_access(response, token, body.transport)
 
-    @routes.get("/sessions/current")
+    @routes.get("/sessions/current", response_model=CurrentSession)
     async def get_current_session(caller: api.Signed) -> Response:
         """Who one is at this moment: 401 as soon as the session was ended or one's roles have changed."""
         return api.answer(
@@ -168,7 +171,9 @@ def router(database: Database, ports: Ports) -> APIRouter:
     async def sign_out(caller: api.Signed) -> Response:
         """End the present session and take back its cookies."""
         if caller.session_id is not None:
-            await _revoke(caller, caller.session_id)
+            # It may be over already; the cookies go in any case.
+            with suppress(errors.NotFound):
+                await _revoke(caller, caller.session_id)
         response = Response(status_code=204)
         forget_cookies(response)
         return response
@@ -194,11 +199,3 @@ def _enrolment(ports: Ports, account: Account) -> SignedIn:
         status="enrolment_required", token_type="Bearer",  # noqa: S106 - the scheme
         **enrolment_token(ports, account),
     )
-
-
-def _whose(ports: Ports, given: str) -> UUID:
-    """Whose ticket it is; raises CredentialsInvalid."""
-    account_id = account_of_ticket(ports, given)
-    if account_id is None:
-        raise CredentialsInvalid
-    return account_id

@@ -45,7 +45,7 @@ async def open_session(
     """A new session with its first tokens; where it was opened is encrypted under the person's key.
 
     What is unusual about it is told to the owner and the security log. With `trust` the device is trusted from now on.
-    Raises CredentialsInvalid for an account that was closed meanwhile.
+    Raises CredentialsInvalid for an account that was closed or locked meanwhile.
     """
     now = ports.clock()
     session_id = ids.new()
@@ -54,6 +54,8 @@ async def open_session(
     except SessionOver as closed:
         # The password was right a moment ago; the account was closed since.
         raise CredentialsInvalid from closed
+    if not access.account.may_sign_in:
+        raise CredentialsInvalid
     await accounts.note_activity(session, account_id, noted=access.account.last_active_at, now=now)
     await _judge(session, caller, ports, access.account, org_id=access.org_id, session_id=session_id)
     agent, network = _indexes(caller, ports, account_id)

@@ -1,6 +1,6 @@
 """Signing in, step by step. Every try is counted in a transaction of its own before it is judged."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from lotpro_identity.accounts import attempts
@@ -19,7 +19,7 @@ from lotpro_identity.risk import domain as risk
 from lotpro_identity.sessions import service
 from lotpro_identity.sessions.domain import CredentialsInvalid
 from lotpro_identity.sessions.schemas import PasskeyProof, SignIn
-from lotpro_identity.sessions.tokens import Opened
+from lotpro_identity.sessions.tokens import Opened, password_mark, read_ticket
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Database, Session
 
@@ -69,7 +69,22 @@ class SigningIn:
             fresh = await ports.passwords.hash(password)
             async with self._database.begin(self._caller) as session:
                 await accounts.rehash(session, account.id, fresh)
+            account = replace(account, password_hash=fresh)
         return Known(account, kinds, device)
+
+    async def by_ticket(self, text: str) -> Known:
+        """Whose password was right at the step before, and still is theirs and opens something.
+
+        Raises CredentialsInvalid.
+        """
+        ticket = read_ticket(self._ports, text)
+        if ticket is None:
+            raise CredentialsInvalid
+        async with self._database.begin(self._caller) as session:
+            account = await accounts.find(session, ticket.account_id)
+        if account is None or not account.may_sign_in or password_mark(account) != ticket.password:
+            raise CredentialsInvalid
+        return Known(account, [], ticket.device_id)
 
     async def _device(self, session: Session, account: Account | None, token: str | None) -> UUID | None:
         if account is None or not token:
@@ -98,25 +113,24 @@ class SigningIn:
             org_id = await organisations.home_of(session, account_id)
             await codes.send(session, self._caller, self._ports, account_id=account_id, org_id=org_id, kind=kind)
 
-    async def by_factor(self, account_id: UUID, body: SignIn, *, trust: bool) -> Opened | Account:
+    async def by_factor(self, known: Known, body: SignIn, *, trust: bool) -> Opened | Account:
         """A session for the right second factor; raises CredentialsInvalid and TooManyAttempts.
 
+        On a trusted device only its own tries count, as with passwords: who knows the password, too, locks nobody out.
         Answers the account alone for a factor that its organisation does not allow: a better one is to be enrolled.
         """
-        name = body.factor
-        await self._reserve_factor(account_id)
+        name, account_id = body.factor, known.account.id
+        await self._reserve_factor(account_id, known.device_id)
         opened: Opened | Account | None = None
         async with self._database.begin(self._caller) as session:
             if await self._is_usable(session, account_id, name) and await self._is_right(session, account_id, body):
-                if await factors.is_enough(session, account_id, factor=name):
-                    opened = await self._open(session, account_id, name, trust=trust)
-                else:
-                    opened = await accounts.find(session, account_id)
+                opened = await self._proven(session, known, name, trust=trust)
             else:
                 await service.record_failure(
                     session, self._caller, self._ports, account_id=account_id, factor=name
                 )
-                await self._tell_of_fatigue(session, account_id)
+                if known.device_id is None:
+                    await self._tell_of_fatigue(session, account_id)
         if opened is None:
             raise CredentialsInvalid
         return opened
@@ -159,11 +173,20 @@ class SigningIn:
             raise CredentialsInvalid
         return token
 
-    async def _reserve_factor(self, account_id: UUID) -> None:
-        await attempts.reserve_alone(self._database, self._factor_tries(account_id), now=self._ports.clock())
+    async def _reserve_factor(self, account_id: UUID, device: UUID | None = None) -> None:
+        tries = self._factor_tries(account_id, device)
+        await attempts.reserve_alone(self._database, tries, now=self._ports.clock())
 
-    def _factor_tries(self, account_id: UUID) -> list[attempts.Limit]:
-        return attempts.limits_of("factor", account=str(account_id), ip=self._ip)
+    def _factor_tries(self, account_id: UUID, device: UUID | None = None) -> list[attempts.Limit]:
+        return attempts.limits_of("factor", account=str(account_id), ip=self._ip, device=device)
+
+    async def _proven(self, session: Session, known: Known, name: str, *, trust: bool) -> Opened | Account:
+        if not await factors.is_enough(session, known.account.id, factor=name):
+            return known.account
+        opened = await self._open(session, known.account.id, name, trust=trust)
+        passwords = attempts.limits_of("password", account=opened.email, ip=self._ip, device=known.device_id)
+        await attempts.forgive(session, passwords, self._factor_tries(known.account.id, known.device_id))
+        return opened
 
     async def _is_usable(self, session: Session, account_id: UUID, name: str) -> bool:
         return name not in (Kind.SMS, Kind.EMAIL) or name in await factors.kinds_of(session, account_id)
@@ -195,14 +218,10 @@ class SigningIn:
         self, session: Session, account_id: UUID, factor: str, *, trust: bool, alone: bool = False
     ) -> Opened:
         given = RECOVERY_AMR if factor == "recovery_code" else AMR[Kind(factor)]
-        opened = await service.open_session(
+        return await service.open_session(
             session, self._caller, self._ports, account_id=account_id, factor=factor, trust=trust,
             amr=(given, "user") if alone else ("pwd", given),
         )
-        if not alone:
-            passwords = attempts.limits_of("password", account=opened.email, ip=self._ip)
-            await attempts.forgive(session, passwords, self._factor_tries(account_id))
-        return opened
 
     async def _tell_of_fatigue(self, session: Session, account_id: UUID) -> None:
         """Whoever fails here knows the password: the owner hears of it once a window."""

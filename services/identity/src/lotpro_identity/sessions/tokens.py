@@ -1,5 +1,6 @@
 """The tokens identity gives out: access tokens (RFC 9068), tickets between two steps, cookies for the web."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -92,16 +93,38 @@ def enrolment_token(ports: Ports, account: Account) -> dict[str, Any]:
     return {"access_token": token, "expires_in": ACCESS_SECONDS}
 
 
-def ticket(ports: Ports, account_id: UUID) -> str:
-    """Proof that the password was right, for the second step."""
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a ticket proves: whose password was right, which one it was, and on which trusted device."""
+
+    account_id: UUID
+    password: str
+    device_id: UUID | None
+
+
+def ticket(ports: Ports, account: Account, device_id: UUID | None) -> str:
+    """Proof that the password was right, for the second step; it is worth nothing once the password was changed."""
     now = int(ports.clock().timestamp())
-    return ports.signer.sign({"sub": str(account_id), "iat": now, "exp": now + ACCESS_SECONDS}, typ=TICKET_TYPE)
+    claims: dict[str, Any] = {
+        "sub": str(account.id), "pwd": password_mark(account), "iat": now, "exp": now + ACCESS_SECONDS,
+    }
+    if device_id is not None:
+        claims["dev"] = str(device_id)
+    return ports.signer.sign(claims, typ=TICKET_TYPE)
 
 
-def account_of_ticket(ports: Ports, text: str) -> UUID | None:
-    """Whose ticket it is, or None."""
+def read_ticket(ports: Ports, text: str) -> Ticket | None:
+    """What a ticket of ours proves, or None for anything else."""
     claims = ports.signer.read(text, typ=TICKET_TYPE, now=ports.clock().timestamp())
-    return UUID(claims["sub"]) if claims else None
+    if claims is None:
+        return None
+    device_id = UUID(claims["dev"]) if "dev" in claims else None
+    return Ticket(UUID(claims["sub"]), str(claims.get("pwd", "")), device_id)
+
+
+def password_mark(account: Account) -> str:
+    """Tells one password of an account from the next; without the hash's random salt nothing can be guessed by it."""
+    return hashlib.sha256(account.password_hash.encode()).hexdigest()[:32]
 
 
 def deliver(response: Response, opened: Opened, transport: Transport) -> Tokens:
