@@ -21,6 +21,8 @@ from lotpro_identity.participant.rpc import ParticipantRpc
 from lotpro_identity.passwords import api as passwords_api
 from lotpro_identity.passwords.hashing import Passwords
 from lotpro_identity.ports import Ports
+from lotpro_identity.provisioning import api as provisioning_api
+from lotpro_identity.provisioning import scim
 from lotpro_identity.recovery import api as recovery_api
 from lotpro_identity.revocations.rpc import RevocationRpc
 from lotpro_identity.revocations.service import Feed
@@ -55,6 +57,8 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             addresses_api.router(database, ports),
             recovery_api.router(database, ports),
             lifecycle_api.router(database, ports),
+            provisioning_api.router(database, ports),
+            scim.router(database, ports, public_url=settings.public_url),
             keys_api.router(ports),
         ],
         servicers=[
