@@ -7,10 +7,13 @@ from lotpro_identity import jobs
 from lotpro_identity.accounts import api as accounts_api
 from lotpro_identity.addresses import api as addresses_api
 from lotpro_identity.challenges.domain import Codes
+from lotpro_identity.clients.oidc import Providers
+from lotpro_identity.clients.web import Web
 from lotpro_identity.db import METADATA, ROOM
 from lotpro_identity.devices import api as devices_api
 from lotpro_identity.factors import api as factors_api
 from lotpro_identity.factors.relying_party import RelyingParty
+from lotpro_identity.federation import api as federation_api
 from lotpro_identity.keys import api as keys_api
 from lotpro_identity.keys.domain import Signer
 from lotpro_identity.lifecycle import api as lifecycle_api
@@ -45,6 +48,8 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         relying_party=RelyingParty(lambda: (settings.public_url, *settings.passkey_origins)),
         level_seconds=settings.level_seconds,
     )
+    web = Web(lambda: (settings.sandbox_issuers, settings.sandbox_domains))
+    runtime.closing.append(web.close)
     feed = Feed(database, runtime.user_tokens.revocations, runtime.clock)
     return service.Parts(
         routers=[
@@ -57,6 +62,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             addresses_api.router(database, ports),
             recovery_api.router(database, ports),
             lifecycle_api.router(database, ports),
+            federation_api.router(database, ports, web, Providers(web), public_url=settings.public_url),
             provisioning_api.router(database, ports),
             scim.router(database, ports, public_url=settings.public_url),
             keys_api.router(ports),

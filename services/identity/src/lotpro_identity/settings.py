@@ -11,6 +11,7 @@ class Settings(ServiceSettings):
     """Identity's settings. The three keys come from Key Vault (`identity-code-key`, `-pepper`, `-signing-key`)."""
 
     service: ClassVar[str] = "identity"
+    sandbox_fields: ClassVar[tuple[str, ...]] = ("sandbox_issuers", "sandbox_domains")
 
     #: 32 bytes, base64: one-time codes and invitation tokens are derived under it.
     code_key: SecretStr
@@ -26,3 +27,7 @@ class Settings(ServiceSettings):
     passkey_origins: CommaSeparated = ()
     #: Seconds that answers take at least where they would tell a known address from an unknown one.
     level_seconds: float = 0.2
+    #: Origins of organisations' providers that may be on this machine or plain http; none in production.
+    sandbox_issuers: CommaSeparated = ()
+    #: `domain=origin` entries: where the well-known page of a domain is instead; none in production.
+    sandbox_domains: CommaSeparated = ()

@@ -38,6 +38,7 @@ from lotpro_identity.sessions.tokens import (
     deliver_access,
     enrolment_token,
     forget_cookies,
+    provider_of_ticket,
     ticket,
 )
 from lotpro_kit import api, errors
@@ -54,7 +55,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
     )
     async def sign_in(body: SignIn, request: Request, caller: api.Anyone, response: Response) -> SignedIn:
         """Sign in with password and second factor, in one step or two, or with a passkey alone."""
-        steps = SigningIn(database, ports, caller)
+        steps, federated = SigningIn(database, ports, caller), None
         if body.email is not None and body.password is not None:
             known = await steps.by_password(
                 email=body.email, password=body.password.get_secret_value(),
@@ -72,11 +73,11 @@ def router(database: Database, ports: Ports) -> APIRouter:
                     return SignedIn(status="factor_required", ticket=ticket(ports, account_id), factors=known.kinds)
                 return SignedIn(**deliver(response, opened, body.transport).model_dump())
         elif body.ticket is not None:
-            account_id = _whose(ports, body.ticket)
+            account_id, federated = _whose(ports, body.ticket), provider_of_ticket(ports, body.ticket)
         elif body.passkey is not None:
             opened = await steps.by_passkey(body.passkey, trust=body.trust_device)
             return SignedIn(**deliver(response, opened, body.transport).model_dump())
-        opened = await steps.by_factor(account_id, body, trust=body.trust_device)
+        opened = await steps.by_factor(account_id, body, trust=body.trust_device, federated=federated)
         return SignedIn(**deliver(response, opened, body.transport).model_dump())
 
     @routes.post("/sessions:begin-passkey", responses=api.problems(CredentialsInvalid))

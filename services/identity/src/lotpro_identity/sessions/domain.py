@@ -2,6 +2,7 @@
 
 import hashlib
 import ipaddress
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -38,6 +39,15 @@ def judge(*, used_at: datetime | None, now: datetime) -> Use:
     if used_at is None:
         return Use.FIRST
     return Use.PARALLEL if now - used_at <= GRACE else Use.REUSE
+
+
+#: The authentication method of whoever an organisation's own provider vouches for.
+FEDERATED = "fed"
+
+
+def is_federated(amr: Iterable[str]) -> bool:
+    """Whether an organisation's provider vouched for the person: such a session never leaves that organisation."""
+    return FEDERATED in amr
 
 
 def network_of(ip: str) -> str:

@@ -20,7 +20,15 @@ from lotpro_identity.organisations.domain import roles_claim
 from lotpro_identity.ports import Ports
 from lotpro_identity.revocations import service as revocations
 from lotpro_identity.risk import domain as risk
-from lotpro_identity.sessions.domain import CredentialsInvalid, SessionOver, Use, digest, judge, network_of
+from lotpro_identity.sessions.domain import (
+    CredentialsInvalid,
+    SessionOver,
+    Use,
+    digest,
+    is_federated,
+    judge,
+    network_of,
+)
 from lotpro_identity.sessions.models import REFRESH_TOKENS, SESSIONS
 from lotpro_identity.sessions.tokens import Opened, access_token, session_lifetime
 from lotpro_kit import errors, ids
@@ -40,16 +48,21 @@ async def open_session(
     factor: str,
     aal: str = "aal2",
     trust: bool = False,
+    org_id: UUID | None = None,
+    authenticated_at: datetime | None = None,
 ) -> Opened:
     """A new session with its first tokens; where it was opened is encrypted under the person's key.
+
+    `org_id` is the organisation whose provider vouches for the person: the session is in it and in no other.
+    `authenticated_at` is when they proved who they are, if that was not now.
 
     What is unusual about it is told to the owner and the security log. With `trust` the device is trusted from now on.
     Raises CredentialsInvalid for an account that was closed meanwhile.
     """
     now = ports.clock()
-    session_id = ids.new()
+    session_id, proven_at = ids.new(), authenticated_at or now
     try:
-        access = await access_of(session, account_id)
+        access = await access_of(session, account_id, org_id=org_id, only=org_id is not None)
     except SessionOver as closed:
         # The password was right a moment ago; the account was closed since.
         raise CredentialsInvalid from closed
@@ -60,7 +73,7 @@ async def open_session(
     await session.execute(
         insert(SESSIONS).values(
             id=session_id, account_id=account_id, org_id=access.org_id, aal=aal, amr=" ".join(amr), created_at=now,
-            authenticated_at=now, last_used_at=now, agent_index=agent, network_index=network,
+            authenticated_at=proven_at, last_used_at=now, agent_index=agent, network_index=network,
             user_agent=key.encrypt(caller.origin.user_agent, context=USER_AGENT),
             ip=key.encrypt(caller.origin.ip, context=IP), expires_at=now + session_lifetime(),
         )
@@ -72,7 +85,7 @@ async def open_session(
     refresh_token = await _add_refresh_token(session, ports, session_id)
     token = access_token(
         ports, account_id=account_id, session_id=session_id, access_version=access.version, org_id=access.org_id,
-        roles=access.roles, aal=aal, amr=amr, auth_time=int(now.timestamp()),
+        roles=access.roles, aal=aal, amr=amr, auth_time=int(proven_at.timestamp()),
     )
     device_token = (
         await devices.trust(session, caller, ports, account_id=account_id, org_id=access.org_id) if trust else None
@@ -168,7 +181,7 @@ async def refresh(session: Session, caller: Caller, ports: Ports, *, refresh_tok
         await session.execute(
             update(REFRESH_TOKENS).where(REFRESH_TOKENS.c.digest == digest(refresh_token)).values(used_at=now)
         )
-    access = await access_of(session, row.account_id, org_id=row.org_id)
+    access = await access_of(session, row.account_id, org_id=row.org_id, only=is_federated(row.amr.split()))
     await accounts.note_activity(session, row.account_id, noted=access.account.last_active_at, now=now)
     await session.execute(
         update(SESSIONS).where(SESSIONS.c.id == row.id).values(last_used_at=now, org_id=access.org_id)
@@ -197,7 +210,7 @@ async def step_up(session: Session, caller: Caller, ports: Ports, *, amr: str, f
     await session.execute(
         update(SESSIONS).where(SESSIONS.c.id == row.id).values(aal="aal2", amr=" ".join(given), authenticated_at=now)
     )
-    access = await access_of(session, row.account_id, org_id=row.org_id)
+    access = await access_of(session, row.account_id, org_id=row.org_id, only=is_federated(row.amr.split()))
     await ports.security_log.record(
         session, caller, "identity:session:step_up", at=now, subject=("session", row.id), factor=factor
     )
@@ -291,13 +304,20 @@ class Access:
         return self.account.access_version
 
 
-async def access_of(session: Session, account_id: UUID, *, org_id: UUID | None = None) -> Access:
-    """A person's access in an organisation they belong to, or in the one they joined first; raises SessionOver."""
+async def access_of(
+    session: Session, account_id: UUID, *, org_id: UUID | None = None, only: bool = False
+) -> Access:
+    """A person's access in an organisation they belong to, or in the one they joined first; raises SessionOver.
+
+    With `only` it is that organisation or none: raises SessionOver where they do not belong to it any more.
+    """
     account = await accounts.find(session, account_id)
     if account is None or not account.is_active:
         raise SessionOver
     rows = await organisations.memberships_of(session, account_id)
     known = [row.org_id for row in rows]
+    if only and org_id not in known:
+        raise SessionOver
     chosen = org_id if org_id in known else next(iter(known), None)
     roles = roles_claim((row.store_id, row.role) for row in rows if row.org_id == chosen)
     return Access(account, chosen, roles)

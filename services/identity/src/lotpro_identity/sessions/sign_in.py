@@ -19,7 +19,7 @@ from lotpro_identity.risk import domain as risk
 from lotpro_identity.sessions import service
 from lotpro_identity.sessions.domain import CredentialsInvalid
 from lotpro_identity.sessions.schemas import PasskeyProof, SignIn
-from lotpro_identity.sessions.tokens import Opened
+from lotpro_identity.sessions.tokens import Opened, first_method
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Database, Session
 
@@ -98,14 +98,19 @@ class SigningIn:
             org_id = await organisations.home_of(session, account_id)
             await codes.send(session, self._caller, self._ports, account_id=account_id, org_id=org_id, kind=kind)
 
-    async def by_factor(self, account_id: UUID, body: SignIn, *, trust: bool) -> Opened:
-        """A session for the right second factor; raises CredentialsInvalid and TooManyAttempts."""
+    async def by_factor(
+        self, account_id: UUID, body: SignIn, *, trust: bool, federated: UUID | None = None
+    ) -> Opened:
+        """A session for the right second factor; raises CredentialsInvalid and TooManyAttempts.
+
+        `federated` is the organisation whose provider vouched in the first step, instead of a password.
+        """
         name = body.factor
         await self._reserve_factor(account_id)
         opened = None
         async with self._database.begin(self._caller) as session:
             if await self._is_right(session, account_id, body):
-                opened = await self._open(session, account_id, name, trust=trust)
+                opened = await self._open(session, account_id, name, trust=trust, federated=federated)
             else:
                 await service.record_failure(
                     session, self._caller, self._ports, account_id=account_id, factor=name
@@ -183,12 +188,13 @@ class SigningIn:
         return owner is not None
 
     async def _open(
-        self, session: Session, account_id: UUID, factor: str, *, trust: bool, alone: bool = False
+        self, session: Session, account_id: UUID, factor: str, *, trust: bool, alone: bool = False,
+        federated: UUID | None = None,
     ) -> Opened:
         given = RECOVERY_AMR if factor == "recovery_code" else AMR[Kind(factor)]
         opened = await service.open_session(
             session, self._caller, self._ports, account_id=account_id, factor=factor, trust=trust,
-            amr=(given, "user") if alone else ("pwd", given),
+            amr=(given, "user") if alone else (*first_method(federated), given), org_id=federated,
         )
         if not alone:
             passwords = attempts.limits_of("password", account=opened.email, ip=self._ip)

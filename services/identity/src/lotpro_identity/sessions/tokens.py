@@ -12,6 +12,7 @@ import lotpro_policy
 from lotpro_identity.accounts.domain import Account
 from lotpro_identity.devices.service import trust_period
 from lotpro_identity.ports import Ports
+from lotpro_identity.sessions.domain import FEDERATED
 from lotpro_identity.sessions.schemas import Transport
 from lotpro_kit import api, ids
 from lotpro_kit.api import Answer
@@ -78,20 +79,34 @@ def access_token(
     return ports.signer.sign(claims, typ=ACCESS_TYPE)
 
 
-def enrolment_token(ports: Ports, account: Account) -> dict[str, Any]:
-    """The fields of an Enrolment: a token without organisation or roles."""
+def enrolment_token(ports: Ports, account: Account, *, federated: UUID | None = None) -> dict[str, Any]:
+    """The fields of an Enrolment: a token without roles; `federated` is the organisation whose provider vouched."""
     token = access_token(
-        ports, account_id=account.id, session_id=ids.new(), access_version=account.access_version, org_id=None,
-        roles={}, aal=api.ENROLLING, amr=("pwd",),
+        ports, account_id=account.id, session_id=ids.new(), access_version=account.access_version, org_id=federated,
+        roles={}, aal=api.ENROLLING, amr=first_method(federated),
         auth_time=int(ports.clock().timestamp()),
     )
     return {"access_token": token, "expires_in": ACCESS_SECONDS}
 
 
-def ticket(ports: Ports, account_id: UUID) -> str:
-    """Proof that the password was right, for the second step."""
+def first_method(federated: UUID | None) -> tuple[str, ...]:
+    """How the first step was done: by password, or by an organisation's provider."""
+    return ("pwd",) if federated is None else (FEDERATED,)
+
+
+def ticket(ports: Ports, account_id: UUID, *, federated: UUID | None = None) -> str:
+    """Proof that the first step was right, for the second; `federated` is the organisation whose provider vouched."""
     now = int(ports.clock().timestamp())
-    return ports.signer.sign({"sub": str(account_id), "iat": now, "exp": now + ACCESS_SECONDS}, typ=TICKET_TYPE)
+    claims = {"sub": str(account_id), "iat": now, "exp": now + ACCESS_SECONDS}
+    if federated is not None:
+        claims["fed"] = str(federated)
+    return ports.signer.sign(claims, typ=TICKET_TYPE)
+
+
+def provider_of_ticket(ports: Ports, text: str) -> UUID | None:
+    """The organisation whose provider vouched for whom the ticket is; None for a password's ticket, or no ticket."""
+    claims = ports.signer.read(text, typ=TICKET_TYPE, now=ports.clock().timestamp()) or {}
+    return UUID(claims["fed"]) if "fed" in claims else None
 
 
 def account_of_ticket(ports: Ports, text: str) -> UUID | None:
