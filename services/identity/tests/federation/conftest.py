@@ -36,6 +36,10 @@ class Sso:
     def address(self) -> str:
         return f"{uuid4().hex[:12]}@{self.domain}"
 
+    def restart(self) -> None:
+        """The service forgets what it keeps in memory."""
+        self.identity.parts = app.wire(self.identity.runtime)
+
     async def configure(self, owner: Person | None = None, **fields: Any) -> httpx.Response:
         owner = owner or self.owner
         known = await self.identity.get("/federation", token=owner.access_token)

@@ -247,7 +247,8 @@ class SigningInBySso:
             session, self._caller, self._ports, org_id=row.org_id, store_id=row.jit_store_id,
             role=Role(row.jit_role), account_id=account.id,
         )
-        return account
+        # As it is now: becoming a member has taken back what was given before.
+        return (await accounts.lock(session, {account.id}))[account.id]
 
     async def _record_failure(self, org_id: UUID) -> None:
         async with self._database.begin(self._caller) as session:
