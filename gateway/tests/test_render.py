@@ -52,7 +52,7 @@ def test_every_public_path_says_why_and_where_exactly_one_way() -> None:
     for row in render.public_paths():
         assert row.keys() - {"method", "why"} in ({"path"}, {"below"})
         assert row["why"].endswith(".")
-        assert row["method"] in ("GET", "POST")
+        assert row["method"] in ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def test_the_command_line_writes_the_file(values: dict[str, str], tmp_path: Path) -> None:

@@ -11,10 +11,13 @@ from lotpro_identity.addresses import api as addresses_api
 from lotpro_identity.breakglass import api as breakglass_api
 from lotpro_identity.breakglass.domain import Staff
 from lotpro_identity.challenges.domain import Codes
+from lotpro_identity.clients.oidc import Providers
+from lotpro_identity.clients.web import Web
 from lotpro_identity.db import METADATA, ROOM
 from lotpro_identity.devices import api as devices_api
 from lotpro_identity.factors import api as factors_api
 from lotpro_identity.factors.relying_party import RelyingParty
+from lotpro_identity.federation import api as federation_api
 from lotpro_identity.keys import api as keys_api
 from lotpro_identity.keys import jobs as keys_jobs
 from lotpro_identity.keys.domain import Signer
@@ -32,6 +35,8 @@ from lotpro_identity.pictures import jobs as pictures_jobs
 from lotpro_identity.pictures.images import Images
 from lotpro_identity.ports import Ports
 from lotpro_identity.preferences import api as preferences_api
+from lotpro_identity.provisioning import api as provisioning_api
+from lotpro_identity.provisioning import scim
 from lotpro_identity.recovery import api as recovery_api
 from lotpro_identity.revocations.rpc import RevocationRpc
 from lotpro_identity.revocations.service import Feed
@@ -60,6 +65,8 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         staff=Staff(lambda: settings.platform_staff),
         places=Places(lambda: settings.geoip_file),
     )
+    web = Web(lambda: (settings.sandbox_issuers, settings.sandbox_domains))
+    runtime.closing.append(web.close)
     feed = Feed(database, runtime.user_tokens.revocations, runtime.clock)
 
     async def follow() -> None:
@@ -82,6 +89,9 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             lifecycle_api.router(database, ports),
             preferences_api.router(database),
             pictures_api.router(database, ports),
+            federation_api.router(database, ports, web, Providers(web), public_url=settings.public_url),
+            provisioning_api.router(database, ports),
+            scim.router(database, ports, public_url=settings.public_url),
             keys_api.router(ports),
         ],
         servicers=[

@@ -8,6 +8,7 @@ from lotpro_identity.challenges import service as challenges
 from lotpro_identity.db import AUTHENTICATOR
 from lotpro_identity.devices import service as devices
 from lotpro_identity.factors import passkeys
+from lotpro_identity.federation import service as federation
 from lotpro_identity.revocations import service as revocations
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database
@@ -18,7 +19,7 @@ KEPT = timedelta(days=1)
 
 
 def expire_challenges(database: Database) -> Job:
-    """Drops challenges, passkey ceremonies, counted tries and revocations that are past their use."""
+    """Drops challenges, passkey ceremonies, sign-ins by SSO, counted tries and revocations that are past their use."""
 
     async def work(run: Run) -> Counts:
         async with database.begin(system(scope=AUTHENTICATOR)) as session:
@@ -26,6 +27,7 @@ def expire_challenges(database: Database) -> Job:
                 "challenges": await challenges.forget(session, before=run.as_of - KEPT),
                 "attempts": await attempts.forget(session, before=run.as_of),
                 "ceremonies": await passkeys.forget(session, before=run.as_of),
+                "sso_states": await federation.forget_states(session, before=run.as_of),
                 "revocations": await revocations.forget(session, before=run.as_of),
             }
             if run.dry_run:

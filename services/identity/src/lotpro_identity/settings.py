@@ -11,7 +11,7 @@ class Settings(ServiceSettings):
     """Identity's settings. The three keys come from Key Vault (`identity-code-key`, `-pepper`, `-signing-key`)."""
 
     service: ClassVar[str] = "identity"
-    sandbox_fields: ClassVar[tuple[str, ...]] = ("blob_url",)
+    sandbox_fields: ClassVar[tuple[str, ...]] = ("blob_url", "sandbox_issuers", "sandbox_domains")
 
     #: The storage account, https; identity's container in it has identity's name.
     blob_url: str
@@ -36,3 +36,7 @@ class Settings(ServiceSettings):
     geoip_file: str = ""
     #: Seconds that answers take at least where they would tell a known address from an unknown one.
     level_seconds: float = 0.2
+    #: Origins of organisations' providers that may be on this machine or plain http; none in production.
+    sandbox_issuers: CommaSeparated = ()
+    #: `domain=origin` entries: where the well-known page of a domain is instead; none in production.
+    sandbox_domains: CommaSeparated = ()

@@ -69,6 +69,11 @@ async def rehash(session: Session, account_id: UUID, password_hash: str) -> None
     await repository.change_fields(session, account_id, {"password_hash": password_hash})
 
 
+async def rename(session: Session, account_id: UUID, name: str) -> None:
+    """Call a person something else, as the directory that made the account does."""
+    await repository.change_fields(session, account_id, {"name": name})
+
+
 async def require_reset(session: Session, account_id: UUID, *, now: datetime) -> None:
     """Let the password open nothing until a new one is set."""
     await repository.change_fields(session, account_id, {"reset_required_at": now})
@@ -151,6 +156,21 @@ async def add_account(
     )
     await repository.add(session, account)
     return account
+
+
+async def add_without_password(session: Session, ports: Ports, *, name: str, email: str) -> Account:
+    """Store a new account of a confirmed address; no password opens it until a reset sets one. Raises EmailTaken.
+
+    Its hash is as slow to check as any other, so that a sign-in does not tell that there is no password.
+    """
+    try:
+        async with session.begin_nested():
+            return await add_account(
+                session, ports, name=name, email=email, password_hash=ports.passwords.dummy, phone=None,
+                confirmed_at=ports.clock(),
+            )
+    except IntegrityError as error:
+        raise EmailTaken from error
 
 
 async def confirm_email(session: Session, caller: Caller, ports: Ports, *, email: str, code: str) -> Account | None:

@@ -32,8 +32,9 @@ from lotpro_identity.factors.schemas import (
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions import service as sessions
+from lotpro_identity.sessions.domain import is_federated
 from lotpro_identity.sessions.schemas import Transport
-from lotpro_identity.sessions.tokens import Opened, deliver
+from lotpro_identity.sessions.tokens import Opened, deliver, first_method
 from lotpro_kit import api, errors
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Database, Session
@@ -70,9 +71,11 @@ def router(database: Database, ports: Ports) -> APIRouter:
         )
         if caller.aal != api.ENROLLING:
             return recovery_codes, None
-        amr = ("pwd", domain.AMR[kind])
+        # Whom an organisation's provider vouched for in the first step begins in that organisation.
+        federated = caller.org_id if is_federated(caller.amr) else None
         return recovery_codes, await sessions.open_session(
-            session, caller, ports, account_id=account_id, amr=amr, factor=kind
+            session, caller, ports, account_id=account_id, amr=(*first_method(federated), domain.AMR[kind]),
+            factor=kind, org_id=federated,
         )
 
     @routes.post("/factors/totp", status_code=201, responses=api.problems(*_ADDING))

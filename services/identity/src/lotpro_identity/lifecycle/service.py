@@ -11,11 +11,13 @@ from lotpro_identity.challenges import service as challenges
 from lotpro_identity.challenges.domain import CodeInvalid, Purpose
 from lotpro_identity.devices import service as devices
 from lotpro_identity.factors import service as factors
+from lotpro_identity.federation import service as federation
 from lotpro_identity.lifecycle import domain, repository
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.organisations.domain import ORGANISATION_ROLES, Role
 from lotpro_identity.pictures import service as pictures
 from lotpro_identity.ports import Ports
+from lotpro_identity.provisioning import service as provisioning
 from lotpro_identity.sessions import service as sessions
 from lotpro_kit import errors, outbox
 from lotpro_kit.caller import Caller, system
@@ -24,7 +26,7 @@ from lotpro_kit.db import Session
 #: Tables with rows of one account and nobody else's; `_erase` empties each, a test compares this with the models.
 ERASED = frozenset({
     "factors", "recovery_codes", "ceremonies", "devices", "sessions", "challenges", "memberships",
-    "lifecycle_announcements", "accesses",
+    "lifecycle_announcements", "accesses", "scim_users", "federated_identities",
 })
 
 
@@ -182,6 +184,8 @@ async def _erase(session: Session, ports: Ports, account: Account, *, status: St
     await organisations.forget_invitations(session, account_id=account.id, email=account.email)
     await repository.forget(session, account.id)
     await pictures.discard(session, account.picture_id, now=now)
+    await federation.forget(session, account.id)
+    await provisioning.forget(session, account.id)
     await accounts.end(session, ports, account.id, status=status, now=now)
     await outbox.put(session, events_pb2.AccountAnonymised(user_id=str(account.id)))
     verb = "anonymise" if status is Status.ANONYMISED else "delete"

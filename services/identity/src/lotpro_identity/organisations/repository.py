@@ -146,6 +146,16 @@ async def remove_memberships(session: Session, account_id: UUID) -> Rows:
     return gone.all()
 
 
+async def remove_memberships_in(session: Session, account_id: UUID, org_id: UUID) -> Rows:
+    """Take every role in one organisation from a person; answers them: role."""
+    gone = await session.execute(
+        delete(MEMBERSHIPS)
+        .where(MEMBERSHIPS.c.account_id == account_id, MEMBERSHIPS.c.org_id == org_id)
+        .returning(MEMBERSHIPS.c.role)
+    )
+    return gone.all()
+
+
 async def mark_orphaned(session: Session, org_id: UUID, *, now: datetime) -> None:
     """The organisation has no owner any more."""
     await session.execute(update(ORGANISATIONS).where(ORGANISATIONS.c.id == org_id).values(orphaned_at=now))

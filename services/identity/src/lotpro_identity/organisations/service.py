@@ -148,14 +148,9 @@ async def forbidden_factors(session: Session, account_id: UUID) -> frozenset[str
     )
 
 
-async def store_ids(session: Session, org_id: UUID) -> list[UUID]:
-    """An organisation's stores."""
-    return [row.id for row in await repository.stores(session, org_id)]
-
-
 async def check_stores(session: Session, org_id: UUID, wanted: Collection[UUID]) -> None:
     """Refuse stores that are not the organisation's; raises NotFound."""
-    if not set(wanted) <= set(await store_ids(session, org_id)):
+    if not set(wanted) <= await store_ids(session, org_id):
         raise errors.NotFound
 
 
@@ -266,6 +261,36 @@ async def forget_invitations(session: Session, *, account_id: UUID, email: str) 
 async def _owned(session: Session, account_id: UUID) -> set[UUID]:
     rows = await repository.memberships_of(session, account_id)
     return {row.org_id for row in rows if row.role == Role.ORG_OWNER}
+
+
+async def store_ids(session: Session, org_id: UUID) -> set[UUID]:
+    """The ids of an organisation's stores."""
+    return {store.id for store in await repository.stores(session, org_id)}
+
+
+async def admit(
+    session: Session, caller: Caller, ports: Ports, *, org_id: UUID, store_id: UUID, role: Role, account_id: UUID
+) -> None:
+    """Make an account a member without an invitation: the organisation vouches for it. A member stays as they are."""
+    rows = await repository.memberships_of(session, account_id)
+    if any(row.org_id == org_id for row in rows):
+        return
+    now = ports.clock()
+    await repository.add_membership(session, account_id=account_id, org_id=org_id, store_id=store_id, role=role)
+    await accounts.change_access(session, account_id, now=now)
+    await outbox.put(session, events_pb2.MemberJoined(org_id=str(org_id), user_id=str(account_id), version=1))
+    await ports.security_log.record(
+        session, caller, "identity:member:join", at=now, org_id=org_id, store_id=store_id,
+        subject=("user", account_id),
+    )
+
+
+async def dismiss(session: Session, *, org_id: UUID, account_id: UUID) -> list[str]:
+    """Take every role in one organisation from a person; answers which. The caller changes their access."""
+    gone = [row.role for row in await repository.remove_memberships_in(session, account_id, org_id)]
+    if gone:
+        await outbox.put(session, events_pb2.MemberRemoved(org_id=str(org_id), user_id=str(account_id)))
+    return gone
 
 
 async def list_members(session: Session, caller: Caller) -> list[tuple[Any, Account]]:

@@ -7,15 +7,19 @@ from uuid import UUID
 
 from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.domain import EmailInvalid, normalised_email
+from lotpro_identity.federation import service as federation
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.pictures import service as pictures
 from lotpro_identity.pictures.domain import TYPE
 from lotpro_identity.ports import Ports
+from lotpro_identity.provisioning import service as provisioning
 from lotpro_identity.sessions import service as sessions
 from lotpro_kit import ids
 from lotpro_kit.db import Session
 
-TABLES = ("accounts", "picture_blobs", "memberships", "invitations", "sessions")
+TABLES = (
+    "accounts", "picture_blobs", "memberships", "invitations", "sessions", "scim_users", "federated_identities",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,24 @@ async def records_of(
         for row, user_agent, ip in await sessions.list_own(session, ports, account_id=account_id):
             used = {"user_agent": user_agent, "ip": ip, "last_used_at": row.last_used_at.isoformat()}
             found.append(PersonalRecord("sessions", str(row.id), used))
+        found += [
+            PersonalRecord(
+                "scim_users", str(row.id),
+                {
+                    "user_name": row.user_name, "email": row.email, "external_id": row.external_id or "",
+                    "given_name": row.given_name or "", "family_name": row.family_name or "",
+                    "formatted_name": row.formatted_name or "",
+                },
+            )
+            for row in await provisioning.records_of(session, account_id) if row.org_id == org_id
+        ]
+        found += [
+            PersonalRecord(
+                "federated_identities", str(row.id),
+                {"issuer": row.issuer, "subject": row.subject, "last_used_at": row.last_used_at.isoformat()},
+            )
+            for row in await federation.identities_of(session, account_id) if row.org_id == org_id
+        ]
     found += [
         PersonalRecord("memberships", str(ids.new()), {"role": row.role, "store_id": str(row.store_id or "")})
         for row in members

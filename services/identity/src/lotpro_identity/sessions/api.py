@@ -16,7 +16,7 @@ from lotpro_identity.origins.browsers import browser_of
 from lotpro_identity.passwords.hashing import Busy
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions import service
-from lotpro_identity.sessions.domain import CredentialsInvalid, SessionOver
+from lotpro_identity.sessions.domain import BoundToOrganisation, CredentialsInvalid, SessionOver
 from lotpro_identity.sessions.schemas import (
     BeginPasskey,
     CurrentSession,
@@ -30,7 +30,7 @@ from lotpro_identity.sessions.schemas import (
     StepUp,
     Switch,
 )
-from lotpro_identity.sessions.sign_in import SigningIn
+from lotpro_identity.sessions.sign_in import Known, SigningIn
 from lotpro_identity.sessions.tokens import (
     DEVICE_COOKIE,
     REFRESH_COOKIE,
@@ -63,7 +63,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
                 device_token=body.device_token or request.cookies.get(DEVICE_COOKIE),
             )
             if not known.kinds:
-                return _enrolment(ports, known.account)
+                return _enrolment(ports, known)
             if not body.factor:
                 opened = await steps.by_device(known)
                 if opened is None:
@@ -77,7 +77,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
             return SignedIn(**deliver(response, opened, body.transport).model_dump())
         proven = await steps.by_factor(known, body, trust=body.trust_device)
         if isinstance(proven, Account):
-            return _enrolment(ports, proven)
+            return _enrolment(ports, known)
         return SignedIn(**deliver(response, proven, body.transport).model_dump())
 
     @routes.post("/sessions:begin-passkey", responses=api.problems(CredentialsInvalid))
@@ -126,7 +126,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
         )
         return deliver_access(response, token, body.transport)
 
-    @routes.post("/sessions:switch", responses=api.problems(errors.NotFound, SessionOver))
+    @routes.post("/sessions:switch", responses=api.problems(errors.NotFound, SessionOver, BoundToOrganisation))
     async def switch_organisation(body: Switch, caller: api.Signed, response: Response) -> SteppedUp:
         """Go on in another of one's organisations, in this session only."""
         async with database.begin(as_authenticator(caller)) as session:
@@ -194,8 +194,8 @@ def router(database: Database, ports: Ports) -> APIRouter:
     return routes
 
 
-def _enrolment(ports: Ports, account: Account) -> SignedIn:
+def _enrolment(ports: Ports, known: Known) -> SignedIn:
     return SignedIn(
         status="enrolment_required", token_type="Bearer",  # noqa: S106 - the scheme
-        **enrolment_token(ports, account),
+        **enrolment_token(ports, known.account, federated=known.federated),
     )

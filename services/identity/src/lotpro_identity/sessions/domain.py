@@ -2,6 +2,7 @@
 
 import hashlib
 import ipaddress
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -25,6 +26,13 @@ class SessionOver(errors.Unauthenticated):
     message = "This session is over. Sign in again."
 
 
+class BoundToOrganisation(errors.Forbidden):
+    """An organisation's provider vouched for this session, and for that organisation only."""
+
+    code = "identity.session_bound"
+    message = "You signed in with your organisation's own provider. Sign in with your password to work elsewhere."
+
+
 class Use(StrEnum):
     """What a use of a refresh token is."""
 
@@ -38,6 +46,15 @@ def judge(*, used_at: datetime | None, now: datetime) -> Use:
     if used_at is None:
         return Use.FIRST
     return Use.PARALLEL if now - used_at <= GRACE else Use.REUSE
+
+
+#: The authentication method of whoever an organisation's own provider vouches for.
+FEDERATED = "fed"
+
+
+def is_federated(amr: Iterable[str]) -> bool:
+    """Whether an organisation's provider vouched for the person: such a session never leaves that organisation."""
+    return FEDERATED in amr
 
 
 def network_of(ip: str) -> str:

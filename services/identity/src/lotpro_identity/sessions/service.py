@@ -21,7 +21,16 @@ from lotpro_identity.organisations.domain import roles_claim
 from lotpro_identity.ports import Ports
 from lotpro_identity.revocations import service as revocations
 from lotpro_identity.risk import domain as risk
-from lotpro_identity.sessions.domain import CredentialsInvalid, SessionOver, Use, digest, judge, network_of
+from lotpro_identity.sessions.domain import (
+    BoundToOrganisation,
+    CredentialsInvalid,
+    SessionOver,
+    Use,
+    digest,
+    is_federated,
+    judge,
+    network_of,
+)
 from lotpro_identity.sessions.models import REFRESH_TOKENS, SESSIONS
 from lotpro_identity.sessions.tokens import Opened, access_token, session_lifetime
 from lotpro_kit import errors, ids
@@ -41,16 +50,21 @@ async def open_session(
     factor: str,
     aal: str = "aal2",
     trust: bool = False,
+    org_id: UUID | None = None,
+    authenticated_at: datetime | None = None,
 ) -> Opened:
     """A new session with its first tokens; where it was opened is encrypted under the person's key.
+
+    `org_id` is the organisation whose provider vouches for the person: the session is in it and in no other.
+    `authenticated_at` is when they proved who they are, if that was not now.
 
     What is unusual about it is told to the owner and the security log. With `trust` the device is trusted from now on.
     Raises CredentialsInvalid for an account that was closed or locked meanwhile.
     """
     now = ports.clock()
-    session_id = ids.new()
+    session_id, proven_at = ids.new(), authenticated_at or now
     try:
-        access = await access_of(session, ports, account_id)
+        access = await access_of(session, ports, account_id, org_id=org_id, only=org_id is not None)
     except SessionOver as closed:
         # The password was right a moment ago; the account was closed since.
         raise CredentialsInvalid from closed
@@ -63,7 +77,7 @@ async def open_session(
     await session.execute(
         insert(SESSIONS).values(
             id=session_id, account_id=account_id, org_id=access.org_id, aal=aal, amr=" ".join(amr), created_at=now,
-            authenticated_at=now, last_used_at=now, agent_index=agent, network_index=network,
+            authenticated_at=proven_at, last_used_at=now, agent_index=agent, network_index=network,
             user_agent=key.encrypt(caller.origin.user_agent, context=USER_AGENT),
             ip=key.encrypt(caller.origin.ip, context=IP), expires_at=now + session_lifetime(),
         )
@@ -75,7 +89,7 @@ async def open_session(
     refresh_token = await _add_refresh_token(session, ports, session_id)
     token = access_token(
         ports, account_id=account_id, session_id=session_id, access_version=access.version, org_id=access.org_id,
-        roles=access.roles, until=access.until, aal=aal, amr=amr, auth_time=int(now.timestamp()),
+        roles=access.roles, until=access.until, aal=aal, amr=amr, auth_time=int(proven_at.timestamp()),
     )
     device_token = (
         await devices.trust(session, caller, ports, account_id=account_id, org_id=access.org_id) if trust else None
@@ -191,7 +205,7 @@ async def refresh(session: Session, caller: Caller, ports: Ports, *, refresh_tok
         await session.execute(
             update(REFRESH_TOKENS).where(REFRESH_TOKENS.c.digest == digest(refresh_token)).values(used_at=now)
         )
-    access = await access_of(session, ports, row.account_id, org_id=row.org_id)
+    access = await access_of(session, ports, row.account_id, org_id=row.org_id, only=is_federated(row.amr.split()))
     await accounts.note_activity(session, row.account_id, noted=access.account.last_active_at, now=now)
     await session.execute(
         update(SESSIONS).where(SESSIONS.c.id == row.id).values(last_used_at=now, org_id=row.org_id or access.org_id)
@@ -213,7 +227,7 @@ async def step_up(session: Session, caller: Caller, ports: Ports, *, amr: str, f
     await session.execute(
         update(SESSIONS).where(SESSIONS.c.id == row.id).values(aal="aal2", amr=" ".join(given), authenticated_at=now)
     )
-    access = await access_of(session, ports, row.account_id, org_id=row.org_id)
+    access = await access_of(session, ports, row.account_id, org_id=row.org_id, only=is_federated(row.amr.split()))
     await ports.security_log.record(
         session, caller, "identity:session:step_up", at=now, subject=("session", row.id), factor=factor
     )
@@ -224,8 +238,10 @@ async def step_up(session: Session, caller: Caller, ports: Ports, *, amr: str, f
 
 
 async def switch(session: Session, caller: Caller, ports: Ports, *, org_id: UUID) -> str:
-    """An access token for another of the person's organisations; raises NotFound, SessionOver."""
+    """An access token for another of the person's organisations; raises NotFound, SessionOver, BoundToOrganisation."""
     row = await _own_open(session, caller, ports)
+    if is_federated(row.amr.split()):
+        raise BoundToOrganisation
     access = await access_of(session, ports, row.account_id, org_id=org_id)
     if access.org_id is None:
         raise errors.NotFound
@@ -339,17 +355,21 @@ class Access:
         return self.account.access_version
 
 
-async def access_of(session: Session, ports: Ports, account_id: UUID, *, org_id: UUID | None = None) -> Access:
+async def access_of(
+    session: Session, ports: Ports, account_id: UUID, *, org_id: UUID | None = None, only: bool = False
+) -> Access:
     """A person's access in the organisation they are at work in, or in the one they joined first.
 
     Nobody is moved to another organisation unasked: whoever is not a member any more, or suspended, is nothing until
-    they switch. Raises SessionOver.
+    they switch. With `only` it is that organisation as a member, or SessionOver. Raises SessionOver.
     """
     account = await accounts.find(session, account_id)
     if account is None or not account.is_active:
         raise SessionOver
     rows = [row for row in await organisations.memberships_of(session, account_id) if row.suspended_at is None]
     known = [row.org_id for row in rows]
+    if only and org_id not in known:
+        raise SessionOver
     chosen = next(iter(known), None) if org_id is None else org_id if org_id in known else None
     if chosen is None and (granted := await breakglass.granted(session, ports, account_id=account_id, org_id=org_id)):
         return Access(account, org_id, {ALL_STORES: [granted.role]}, granted.expires_at)

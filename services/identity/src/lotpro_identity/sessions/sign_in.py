@@ -19,7 +19,7 @@ from lotpro_identity.risk import domain as risk
 from lotpro_identity.sessions import service
 from lotpro_identity.sessions.domain import CredentialsInvalid
 from lotpro_identity.sessions.schemas import PasskeyProof, SignIn
-from lotpro_identity.sessions.tokens import Opened, password_mark, read_ticket
+from lotpro_identity.sessions.tokens import Opened, first_method, password_mark, read_ticket
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Database, Session
 
@@ -35,6 +35,8 @@ class Known:
     #: With which second factors they can go on; none: they have to enrol one first.
     kinds: list[str]
     device_id: UUID | None = None
+    #: The organisation whose provider vouched for them in the first step, instead of a password.
+    federated: UUID | None = None
 
 
 class SigningIn:
@@ -84,7 +86,7 @@ class SigningIn:
             account = await accounts.find(session, ticket.account_id)
         if account is None or not account.may_sign_in or password_mark(account) != ticket.password:
             raise CredentialsInvalid
-        return Known(account, [], ticket.device_id)
+        return Known(account, [], ticket.device_id, ticket.federated)
 
     async def _device(self, session: Session, account: Account | None, token: str | None) -> UUID | None:
         if account is None or not token:
@@ -183,7 +185,7 @@ class SigningIn:
     async def _proven(self, session: Session, known: Known, name: str, *, trust: bool) -> Opened | Account:
         if not await factors.is_enough(session, known.account.id, factor=name):
             return known.account
-        opened = await self._open(session, known.account.id, name, trust=trust)
+        opened = await self._open(session, known.account.id, name, trust=trust, federated=known.federated)
         passwords = attempts.limits_of("password", account=opened.email, ip=self._ip, device=known.device_id)
         await attempts.forgive(session, passwords, self._factor_tries(known.account.id, known.device_id))
         return opened
@@ -215,12 +217,13 @@ class SigningIn:
         return owner is not None
 
     async def _open(
-        self, session: Session, account_id: UUID, factor: str, *, trust: bool, alone: bool = False
+        self, session: Session, account_id: UUID, factor: str, *, trust: bool, alone: bool = False,
+        federated: UUID | None = None,
     ) -> Opened:
         given = RECOVERY_AMR if factor == "recovery_code" else AMR[Kind(factor)]
         return await service.open_session(
             session, self._caller, self._ports, account_id=account_id, factor=factor, trust=trust,
-            amr=(given, "user") if alone else ("pwd", given),
+            amr=(given, "user") if alone else (*first_method(federated), given), org_id=federated,
         )
 
     async def _tell_of_fatigue(self, session: Session, account_id: UUID) -> None:

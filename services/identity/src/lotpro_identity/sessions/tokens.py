@@ -13,6 +13,7 @@ import lotpro_policy
 from lotpro_identity.accounts.domain import Account
 from lotpro_identity.devices.service import trust_period
 from lotpro_identity.ports import Ports
+from lotpro_identity.sessions.domain import FEDERATED
 from lotpro_identity.sessions.schemas import Transport
 from lotpro_kit import api, ids
 from lotpro_kit.api import Answer
@@ -83,11 +84,11 @@ def access_token(
     return ports.signer.sign(claims, typ=ACCESS_TYPE)
 
 
-def enrolment_token(ports: Ports, account: Account) -> dict[str, Any]:
-    """The fields of an Enrolment: a token without organisation or roles."""
+def enrolment_token(ports: Ports, account: Account, *, federated: UUID | None = None) -> dict[str, Any]:
+    """The fields of an Enrolment: a token without roles; `federated` is the organisation whose provider vouched."""
     token = access_token(
-        ports, account_id=account.id, session_id=ids.new(), access_version=account.access_version, org_id=None,
-        roles={}, aal=api.ENROLLING, amr=("pwd",),
+        ports, account_id=account.id, session_id=ids.new(), access_version=account.access_version, org_id=federated,
+        roles={}, aal=api.ENROLLING, amr=first_method(federated),
         auth_time=int(ports.clock().timestamp()),
     )
     return {"access_token": token, "expires_in": ACCESS_SECONDS}
@@ -100,17 +101,33 @@ class Ticket:
     account_id: UUID
     password: str
     device_id: UUID | None
+    #: The organisation whose provider vouched, instead of a password.
+    federated: UUID | None
 
 
-def ticket(ports: Ports, account: Account, device_id: UUID | None) -> str:
-    """Proof that the password was right, for the second step; it is worth nothing once the password was changed."""
+def ticket(
+    ports: Ports, account: Account, device_id: UUID | None = None, *, federated: UUID | None = None
+) -> str:
+    """Proof that the first step was right, for the second; it is worth nothing once the password was changed.
+
+    `federated` is the organisation whose provider vouched.
+    """
     now = int(ports.clock().timestamp())
     claims: dict[str, Any] = {
         "sub": str(account.id), "pwd": password_mark(account), "iat": now, "exp": now + ACCESS_SECONDS,
     }
     if device_id is not None:
         claims["dev"] = str(device_id)
+    if federated is not None:
+        claims["fed"] = str(federated)
     return ports.signer.sign(claims, typ=TICKET_TYPE)
+
+
+def first_method(federated: UUID | None) -> tuple[str, ...]:
+    """How the first step was done: by password, or by an organisation's provider."""
+    return ("pwd",) if federated is None else (FEDERATED,)
+
+
 
 
 def read_ticket(ports: Ports, text: str) -> Ticket | None:
@@ -119,7 +136,8 @@ def read_ticket(ports: Ports, text: str) -> Ticket | None:
     if claims is None:
         return None
     device_id = UUID(claims["dev"]) if "dev" in claims else None
-    return Ticket(UUID(claims["sub"]), str(claims.get("pwd", "")), device_id)
+    federated = UUID(claims["fed"]) if "fed" in claims else None
+    return Ticket(UUID(claims["sub"]), str(claims.get("pwd", "")), device_id, federated)
 
 
 def password_mark(account: Account) -> str:
