@@ -23,6 +23,7 @@ from azure.core.credentials import AccessToken
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
 from sqlalchemy import text
@@ -412,7 +413,11 @@ def client(
     spec: "service.Service[Settings]", runtime: "service.Runtime[Settings]", parts: "service.Parts", token: str = ""
 ) -> httpx.AsyncClient:
     """An HTTP client that talks to the service's app in this process, signed in when a token is given."""
-    app = service.create_app(spec, runtime, parts)
+    return client_of(service.create_app(spec, runtime, parts), token)
+
+
+def client_of(app: FastAPI, token: str = "") -> httpx.AsyncClient:
+    """The same for an app that was made before: to make one takes longer than most requests."""
     headers = {"authorization": f"Bearer {token}"} if token else {}
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://service", headers=headers
@@ -442,11 +447,18 @@ async def serve_rpc(
         await server.stop(None)
 
 
-async def events(database: Database, *, containing: str = "") -> list[tuple[str, dict[str, Any]]]:
-    """What stands in the outbox, oldest first, as (type, body); only rows whose body contains the text."""
+async def events(
+    database: Database, *, containing: str = "", last: int | None = None
+) -> list[tuple[str, dict[str, Any]]]:
+    """What stands in the outbox, oldest first, as (type, body).
+
+    Only rows whose body contains the text, and of these only the last ones when a number is given: the tests of one
+    process share an outbox that only grows.
+    """
+    newest = text("SELECT type, body FROM outbox WHERE position(:text IN body) > 0 ORDER BY id DESC LIMIT :last")
     async with database.begin(system(scope="relay")) as session:
-        rows = await session.execute(text("SELECT type, body FROM outbox ORDER BY id"))
-        return [(row.type, json.loads(row.body)) for row in rows if containing in row.body]
+        rows = (await session.execute(newest, {"text": containing, "last": last})).all()
+    return [(row.type, json.loads(row.body)) for row in reversed(rows)]
 
 
 async def eventually(

@@ -14,6 +14,7 @@ import grpc
 import httpx
 import pyotp
 import pytest
+from fastapi import FastAPI
 from joserfc.jwk import ECKey, KeySet
 
 from lotpro.identity.v1 import identity_pb2, identity_pb2_grpc
@@ -22,6 +23,8 @@ from lotpro_identity.settings import Settings
 from lotpro_kit import auth, service, testing
 
 PREFIX = "/api/identity/v1"
+#: How many of the last challenges a test looks through for the one that it caused.
+RECENT = 60
 PASSWORD = "seven-quiet-lots-at-dawn"
 
 
@@ -45,9 +48,12 @@ class Identity:
     parts: service.Parts
     signer: testing.Signer
     clock: testing.Clock
+    _app: tuple[service.Parts, FastAPI] | None = None
 
     def client(self, token: str = "") -> httpx.AsyncClient:
-        return testing.client(app.SERVICE, self.runtime, self.parts, token)
+        if self._app is None or self._app[0] is not self.parts:
+            self._app = (self.parts, service.create_app(app.SERVICE, self.runtime, self.parts))
+        return testing.client_of(self._app[1], token)
 
     async def post(self, path: str, body: dict[str, Any], *, token: str = "") -> httpx.Response:
         async with self.client(token) as client:
@@ -79,7 +85,7 @@ class Identity:
         return [revealed async for revealed in self._revealed(address) if revealed.purpose == "alert"]
 
     async def _revealed(self, address: str) -> AsyncIterator[identity_pb2.RevealCodeResponse]:
-        events = await testing.events(self.runtime.database)
+        events = await testing.events(self.runtime.database, containing="challenge_id", last=RECENT)
         challenges = [body["challenge_id"] for name, body in events if name.endswith("CodeRequested")]
         async with testing.serve_rpc(self.parts, self.runtime, self.signer) as channel_as:
             stub = identity_pb2_grpc.IdentityServiceStub(channel_as("notifications"))

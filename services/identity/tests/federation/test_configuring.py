@@ -132,7 +132,7 @@ def test_production_has_no_sandbox() -> None:
     for name in ("sandbox_issuers", "sandbox_domains"):
         with pytest.raises(ValueError, match=f"{name} must be empty"):
             testing.settings(
-                app.SERVICE, environment="production", code_key="x", pepper="x", signing_key="x",
+                app.SERVICE, environment="production", code_key="x", pepper="x", signing_key="x", blob_url="https://x",
                 **{name: "http://127.0.0.1:1"},
             )
 

@@ -45,6 +45,12 @@ _STATUS: tuple[tuple[type[errors.Error], int], ...] = (
 )
 
 
+class ScimResponse(JSONResponse):
+    """An answer in SCIM's own media type (RFC 7644, 3.1)."""
+
+    media_type = MEDIA_TYPE
+
+
 class ScimRoute(APIRoute):
     """A route whose refusals are SCIM's."""
 
@@ -85,7 +91,7 @@ def _answer(status: int, body: BaseModel, headers: Mapping[str, str] | None = No
 def router(database: Database, ports: Ports, *, public_url: str) -> APIRouter:
     """Routes of SCIM."""
     base = f"{public_url.rstrip('/')}{PATH}"
-    routes = APIRouter(prefix=PATH, tags=["scim"], route_class=ScimRoute)
+    routes = APIRouter(prefix=PATH, tags=["scim"], route_class=ScimRoute, default_response_class=ScimResponse)
 
     async def granted(request: Request) -> Grant:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -160,14 +166,14 @@ def router(database: Database, ports: Ports, *, public_url: str) -> APIRouter:
     @routes.get("/ServiceProviderConfig")
     async def get_scim_provider_config() -> Response:
         """What this SCIM service can do."""
-        return JSONResponse(discovery.provider_config(base), media_type=MEDIA_TYPE)
+        return ScimResponse(discovery.provider_config(base))
 
     @routes.get("/ResourceTypes")
     async def list_scim_resource_types() -> Response:
         """The kinds of resources."""
         return _listed(discovery.resource_types(base))
 
-    @routes.get("/ResourceTypes/{name}")
+    @routes.get("/ResourceTypes/{name}", responses={404: {"model": ScimError}})
     async def get_scim_resource_type(name: str) -> Response:
         """One kind of resource."""
         return _one(discovery.resource_types(base), name)
@@ -177,7 +183,7 @@ def router(database: Database, ports: Ports, *, public_url: str) -> APIRouter:
         """The attributes of each kind of resource."""
         return _listed(discovery.schemas(base))
 
-    @routes.get("/Schemas/{name}")
+    @routes.get("/Schemas/{name}", responses={404: {"model": ScimError}})
     async def get_scim_schema(name: str) -> Response:
         """The attributes of one kind of resource."""
         return _one(discovery.schemas(base), name)
@@ -212,18 +218,18 @@ def _listed(resources: list[dict[str, Any]]) -> Response:
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "totalResults": len(resources),
         "startIndex": 1, "itemsPerPage": len(resources), "Resources": resources,
     }
-    return JSONResponse(body, media_type=MEDIA_TYPE)
+    return ScimResponse(body)
 
 
 def _one(resources: list[dict[str, Any]], name: str) -> Response:
     found = next((entry for entry in resources if entry["id"] == name), None)
     if found is None:
         raise errors.NotFound
-    return JSONResponse(found, media_type=MEDIA_TYPE)
+    return ScimResponse(found)
 
 
 def _responses(status: int, model: type[BaseModel], *refusals: int) -> dict[int | str, dict[str, Any]]:
     return {
-        status: {"content": {MEDIA_TYPE: {}}, "model": model},
-        **{refused: {"content": {MEDIA_TYPE: {}}, "model": ScimError} for refused in refusals},
+        status: {"model": model},
+        **{refused: {"model": ScimError} for refused in refusals},
     }
