@@ -6,7 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,6 +25,8 @@ from lotpro_kit import auth, service, testing
 PREFIX = "/api/identity/v1"
 #: How many of the last challenges a test looks through for the one that it caused.
 RECENT = 60
+#: No test takes a year.
+NEVER = 3e7
 PASSWORD = "seven-quiet-lots-at-dawn"
 
 
@@ -157,16 +159,26 @@ def _key() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-@pytest.fixture
-async def identity(
+@dataclass
+class Deployed:
+    """The service as all tests of this process share it; to make it takes longer than most tests."""
+
+    runtime: service.Runtime[Settings]
+    parts: service.Parts
+    app: FastAPI
+    clock: testing.Clock
+
+
+@pytest.fixture(scope="session")
+async def deployed(
     postgres: testing.Postgres, signer: testing.Signer, storage: testing.Storage
-) -> AsyncIterator[Identity]:
+) -> AsyncIterator[Deployed]:
     key = ECKey.generate_key("P-256", {"alg": "ES256", "use": "sig"})
     key.ensure_kid()
     clock = testing.Clock()
     runtime = await testing.open_runtime(
         app.SERVICE, postgres, signer, clock=clock, code_key=_key(), pepper=_key(),
-        signing_key=key.as_pem(private=True).decode(), level_seconds=0,
+        signing_key=key.as_pem(private=True).decode(), signing_key_reload_seconds=NEVER, level_seconds=0,
         blob_url=storage.url, ca_bundle=storage.ca_bundle,
     )
     runtime.user_tokens = auth.UserTokens(
@@ -176,10 +188,18 @@ async def identity(
     parts = app.wire(runtime)
     assert parts.follow is not None
     following = asyncio.create_task(parts.follow())
-    yield Identity(runtime, parts, signer, clock)
+    yield Deployed(runtime, parts, service.create_app(app.SERVICE, runtime, parts), clock)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
     await runtime.close()
+
+
+@pytest.fixture
+def identity(deployed: Deployed, signer: testing.Signer) -> Identity:
+    """Identity at this moment; a test that deploys it with other settings does so for itself only."""
+    deployed.clock.now = testing.Clock().now
+    runtime = replace(deployed.runtime)
+    return Identity(runtime, deployed.parts, signer, deployed.clock, (deployed.parts, deployed.app))
 
 
 def claims_of(token: str) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
     async def follow() -> None:
         async with asyncio.TaskGroup() as both:
             both.create_task(feed.run())
-            both.create_task(keys_jobs.follow(signing_key, signer))
+            both.create_task(keys_jobs.follow(signing_key, signer, every=settings.signing_key_reload_seconds))
 
     return service.Parts(
         routers=[

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from pydantic import SecretStr
 
+from lotpro_identity.keys.domain import CACHE_SECONDS
 from lotpro_kit.settings import CommaSeparated, ServiceSettings
 
 
@@ -22,6 +23,8 @@ class Settings(ServiceSettings):
     pepper: SecretStr
     #: ES256 private key, PEM or JWK.
     signing_key: SecretStr
+    #: How often the vault is asked for it again.
+    signing_key_reload_seconds: float = CACHE_SECONDS
     #: Password hashes computed at once; each takes 19 MiB and some 18 ms of a core.
     hash_threads: int = 2
     #: Password checks that may wait for a thread before newcomers are turned away.

@@ -41,7 +41,7 @@ def replace(secret: Secret) -> Job:
     return Job("replace-signing-key", "Replace the signing key at once, because it became known.", "", work)
 
 
-async def follow(secret: Secret, signer: Signer, *, every: float = domain.CACHE_SECONDS) -> None:
+async def follow(secret: Secret, signer: Signer, *, every: float) -> None:
     """Ask the vault for the keys again and again; while it is away, those that are known go on."""
     while True:
         await asyncio.sleep(every)
