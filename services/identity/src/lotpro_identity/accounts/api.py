@@ -14,6 +14,7 @@ from lotpro_identity.accounts.domain import (
     check_password,
 )
 from lotpro_identity.accounts.schemas import Accepted, ConfirmEmail, Profile, ProfileChange, ResendCode, SignUp
+from lotpro_identity.addresses import service as addresses
 from lotpro_identity.challenges.domain import CodeInvalid
 from lotpro_identity.db import as_authenticator
 from lotpro_identity.organisations import service as organisations
@@ -73,18 +74,29 @@ def router(database: Database, ports: Ports) -> APIRouter:
         "/accounts/me",
         responses=api.problems(
             errors.PreconditionFailed, errors.PreconditionRequired, PhoneInvalid, LineInvalid, LocaleInvalid,
-            TimeZoneUnknown,
+            TimeZoneUnknown, api.StepUpRequired, TooManyAttempts,
         ),
     )
     async def update_own_account(
         body: ProfileChange, caller: api.Signed, expected: api.ExpectedVersion, response: Response
     ) -> Profile:
-        """Correct one's own name, phone, work, language or time zone."""
-        async with database.begin(caller) as session:
+        """Correct one's own name, phone, work, language or time zone.
+
+        Another phone wants a factor given lately; both numbers and the e-mail address are told.
+        """
+        account_id, changes = api.user_id(caller), body.model_dump(exclude_unset=True)
+        moves = "phone" in changes
+        if moves:
+            api.check_stepped_up(caller, now=ports.clock().timestamp())
+        async with database.begin(as_authenticator(caller) if moves else caller) as session:
+            _, before = await service.get_own(session, ports, account_id)
             account, details = await service.update_own(
-                session, caller, ports, account_id=api.user_id(caller), expected=expected,
-                changes=body.model_dump(exclude_unset=True),
+                session, caller, ports, account_id=account_id, expected=expected, changes=changes
             )
+            if moves:
+                await addresses.tell_phone_changed(
+                    session, caller, ports, account_id=account_id, old=before.phone, new=details.phone
+                )
         response.headers.update(api.etag(account.version))
         return _profile(account, details)
 

@@ -8,7 +8,8 @@ from lotpro_identity.accounts.domain import Account, normalised_email
 from lotpro_identity.alerts import service as alerts
 from lotpro_identity.alerts.domain import Topic
 from lotpro_identity.challenges import service as challenges
-from lotpro_identity.challenges.domain import CodeInvalid, Purpose
+from lotpro_identity.challenges.domain import Channel, CodeInvalid, Purpose
+from lotpro_identity.factors import codes
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions import service as sessions
@@ -56,6 +57,29 @@ async def confirm_change(
         session, caller, "identity:email:change", at=now, subject=("user", account_id), changed=("email",)
     )
     return await accounts.find(session, account_id)
+
+
+async def tell_phone_changed(
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, old: str | None, new: str | None
+) -> None:
+    """Tell a person by e-mail, and at the old and the new number, that the number of the account changed.
+
+    Numbers that no SMS may go to are left out. Raises TooManyAttempts: texts to strangers' numbers cost money.
+    """
+    if old == new:
+        return
+    now = ports.clock()
+    await alerts.tell(session, ports, Topic.PHONE_CHANGED, account_id=account_id, org_id=caller.org_id)
+    for number in (old, new):
+        if number is None or not codes.may_be_texted(number):
+            continue
+        await attempts.reserve_send(
+            session, account=str(account_id), org=str(caller.org_id or ""), ip=caller.origin.ip, number=number, now=now
+        )
+        await alerts.tell(
+            session, ports, Topic.PHONE_CHANGED, account_id=account_id, org_id=caller.org_id, address=number,
+            channel=Channel.SMS,
+        )
 
 
 async def undo_change(session: Session, caller: Caller, ports: Ports, *, token: str) -> None:

@@ -117,8 +117,13 @@ async def _judge(
     return right and challenge is not None and channel in (None, challenge.channel)
 
 
+def may_be_texted(number: str) -> bool:
+    """Whether an SMS may go to a number in E.164."""
+    return phonenumbers.region_code_for_number(phonenumbers.parse(number, None)) in SMS_COUNTRIES
+
+
 def _sendable(phone: str) -> str:
     number = normalised_phone(phone)
-    if phonenumbers.region_code_for_number(phonenumbers.parse(number, None)) not in SMS_COUNTRIES:
+    if not may_be_texted(number):
         raise ChannelNotAllowed
     return number

@@ -92,7 +92,9 @@ async def _code(ports: Ports, message: Message) -> Composed:
     }
     content: Letter | Text
     if revealed.channel == Channel.SMS:
-        content = Text(revealed.address, templates.render_sms("code", facts))
+        # A link would not fit: it stands in the e-mail about the same.
+        kind = "alert" if revealed.purpose == "alert" else "code"
+        content = Text(revealed.address, templates.render_sms(kind, facts))
     else:
         content = _letter(revealed.address, revealed.purpose if revealed.purpose in _PURPOSES else "code", facts)
     return Composed(content, revealed.expires_at)
