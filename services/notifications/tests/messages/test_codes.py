@@ -83,6 +83,22 @@ async def test_a_code_by_sms_goes_through_twilio(notifications: Notifications) -
     assert body.startswith(f"{code} is your lotPro code")
 
 
+async def test_an_alert_by_sms_says_what_happened_and_holds_no_code(notifications: Notifications) -> None:
+    challenge_id, code, number = notifications.identity.add_code(
+        expires_at=notifications.clock() + timedelta(hours=72), purpose="alert", channel="sms", address="+15005550002",
+        topic="phone_changed",
+    )
+    caused = delivery()
+    async with notifications.sending():
+        await notifications.handle(
+            events_pb2.CodeRequested(challenge_id=str(challenge_id), purpose="alert"), caused
+        )
+        await notifications.settled(caused)
+    (body,) = notifications.providers.texts_to(number)
+    assert body.startswith("lotPro: The phone number of your lotPro account was changed.")
+    assert code not in body
+
+
 async def test_a_code_that_expired_or_was_used_is_never_sent(notifications: Notifications) -> None:
     challenge_id, _, _ = notifications.identity.add_code(expires_at=notifications.clock() - timedelta(seconds=1))
     expired, used = delivery(), delivery()
