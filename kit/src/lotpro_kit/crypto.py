@@ -69,6 +69,10 @@ class SubjectKey:
         return self.subject_id.bytes + context.encode()
 
 
+#: A key never changes: one transaction asks for it once.
+_KNOWN_KEYS = "lotpro_kit.crypto"
+
+
 class Keyring:
     """Data keys of subjects, wrapped by the service's key-encryption key from Key Vault."""
 
@@ -107,6 +111,7 @@ class Keyring:
 
     async def destroy(self, session: Session, subject_id: UUID) -> bool:
         """Shred what the subject's key encrypted, in every copy of it; answers whether there was a key."""
+        session.info.get(_KNOWN_KEYS, {}).pop(subject_id, None)
         gone = await session.execute(
             _DATA_KEYS.delete().where(_DATA_KEYS.c.subject_id == subject_id).returning(_DATA_KEYS.c.subject_id)
         )
@@ -125,11 +130,16 @@ class Keyring:
             raise Undecryptable from error
 
     async def _wrapped(self, session: Session, subject_id: UUID) -> bytes | None:
-        found = await session.execute(
-            select(_DATA_KEYS.c.wrapped_key).where(_DATA_KEYS.c.subject_id == subject_id)
-        )
-        wrapped: bytes | None = found.scalar_one_or_none()
-        return wrapped
+        known: dict[UUID, bytes] = session.info.setdefault(_KNOWN_KEYS, {})
+        if subject_id not in known:
+            found = await session.execute(
+                select(_DATA_KEYS.c.wrapped_key).where(_DATA_KEYS.c.subject_id == subject_id)
+            )
+            wrapped: bytes | None = found.scalar_one_or_none()
+            if wrapped is None:
+                return None
+            known[subject_id] = wrapped
+        return known[subject_id]
 
     def _open(self, subject_id: UUID, wrapped: bytes | None) -> SubjectKey:
         if wrapped is None:

@@ -24,6 +24,8 @@ class Load:
     def __init__(self) -> None:
         self.number = 0
         self.acknowledged: set[str] = set()
+        #: Whoever asks and hears nothing cannot know: these may be gone or come again.
+        self.completing: set[str] = set()
         self.completed: set[str] = set()
         self.returned: set[str] = set()
 
@@ -47,6 +49,7 @@ class Load:
                     if body in self.completed:
                         self.returned.add(body)
                     if int(body) % 2:
+                        self.completing.add(body)
                         await receiver.complete_message(message)
                         self.completed.add(body)
 
@@ -84,6 +87,6 @@ async def test_no_acknowledged_message_is_lost_and_no_completed_one_returns(tmp_
     finally:
         bus.process.stop()
     gc.collect()
-    assert load.acknowledged - load.completed - left == set()
+    assert load.acknowledged - load.completing - left == set()
     assert left & load.completed == set()
     assert load.returned == set()

@@ -15,7 +15,7 @@ async def test_a_person_signs_up_confirms_enrols_and_is_signed_in_as_owner(ident
     assert len(set(owner.recovery_codes)) == 10
     me = await identity.get("/accounts/me", token=owner.access_token)
     assert me.json()["email"] == owner.email
-    assert me.json()["phone"] == "+14025550142"
+    assert me.json()["phone"] == identity.phone
     organisation = await identity.get("/organisations/current", token=owner.access_token)
     assert [store["name"] for store in organisation.json()["stores"]] == ["Lincoln"]
     keys = (await identity.get("/jwks.json")).json()["keys"]

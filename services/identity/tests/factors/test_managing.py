@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pyotp
 
-from services.identity.tests.conftest import PASSWORD, Identity, Person, claims_of
+from services.identity.tests.conftest import PASSWORD, Identity, Person, claims_of, new_phone
 
 
 async def second_app(identity: Identity, person: Person) -> str:
@@ -80,7 +80,7 @@ async def trusted(identity: Identity, person: Person) -> str:
 
 async def test_codes_by_sms_sign_in_but_do_not_step_up(identity: Identity) -> None:
     owner = await identity.owner()
-    phone = "+14025550188"
+    phone = new_phone()
     begun = await identity.post("/factors/codes", {"channel": "sms", "phone": phone}, token=owner.access_token)
     assert begun.status_code == 202, begun.text
     sent = await identity.mailed(phone)
@@ -104,7 +104,7 @@ async def test_sms_goes_to_allowed_countries_and_not_without_end(identity: Ident
         "/factors/codes", {"channel": "sms", "phone": "+88213123456"}, token=owner.access_token
     )
     assert (premium.status_code, premium.json()["code"]) == (403, "identity.channel_not_allowed")
-    body = {"channel": "sms", "phone": "+14025550177"}
+    body = {"channel": "sms", "phone": new_phone()}
     statuses = [
         (await identity.post("/factors/codes", body, token=owner.access_token)).status_code for _ in range(6)
     ]

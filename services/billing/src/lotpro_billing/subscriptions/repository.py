@@ -50,10 +50,12 @@ async def lease_pending(session: Session, *, now: datetime) -> Subscription | No
         .order_by(SUBSCRIPTIONS.c.next_attempt_at)
         .limit(1)
         .with_for_update(skip_locked=True)
+        .cte("due")
+        .prefix_with("MATERIALIZED")  # a sub-select in IN may be asked once a row, and so lease many
     )
     leased = await session.execute(
         SUBSCRIPTIONS.update()
-        .where(SUBSCRIPTIONS.c.id.in_(due))
+        .where(SUBSCRIPTIONS.c.id.in_(select(due.c.id)))
         .values(attempts=SUBSCRIPTIONS.c.attempts + 1, next_attempt_at=now + LEASE)
         .returning(*COLUMNS)
     )

@@ -3,11 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from lotpro_identity.accounts.domain import Account, Status
 from lotpro_identity.accounts.models import ACCOUNTS
-from lotpro_kit.db import Session
+from lotpro_kit.db import Query, Reader, Session
 
 _COLUMNS = [ACCOUNTS.c[name] for name in Account.__slots__]
 
@@ -22,6 +22,22 @@ async def by_id(session: Session, account_id: UUID) -> Account | None:
     """The account with an id."""
     row = (await session.execute(select(*_COLUMNS).where(ACCOUNTS.c.id == account_id))).one_or_none()
     return Account(*row) if row else None
+
+
+_BY_EMAIL = Query(select(*_COLUMNS).where(ACCOUNTS.c.email == bindparam("email")))
+_BY_ID = Query(select(*_COLUMNS).where(ACCOUNTS.c.id == bindparam("account_id")))
+
+
+async def read_by_email(reader: Reader, email: str) -> Account | None:
+    """The account with a normalised address, in one round trip."""
+    row = await reader.one_or_none(_BY_EMAIL, email=email)
+    return Account(*row.values()) if row else None
+
+
+async def read_by_id(reader: Reader, account_id: UUID) -> Account | None:
+    """The account with an id, in one round trip."""
+    row = await reader.one_or_none(_BY_ID, account_id=account_id)
+    return Account(*row.values()) if row else None
 
 
 async def by_ids(session: Session, account_ids: set[UUID]) -> list[Account]:

@@ -29,7 +29,7 @@ from lotpro_identity.ports import Ports
 from lotpro_identity.revocations import service as revocations
 from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
-from lotpro_kit.db import Session
+from lotpro_kit.db import Reader, Session
 
 PHONE = "accounts.phone"
 
@@ -42,6 +42,13 @@ class Details:
     job_title: str | None
     department: str | None
     position: str | None
+
+
+async def read(reader: Reader, *, account_id: UUID | None = None, email: str = "") -> Account | None:
+    """An account by its id, or by a normalised address, in one round trip: for what is asked at every sign-in."""
+    if account_id is not None:
+        return await repository.read_by_id(reader, account_id)
+    return await repository.read_by_email(reader, email)
 
 
 async def find_by_email(session: Session, email: str) -> Account | None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 
 from lotpro.identity.v1 import events_pb2
 from lotpro_identity.alerts import service as alerts
@@ -17,7 +17,7 @@ from lotpro_identity.organisations import service as organisations
 from lotpro_identity.ports import Ports
 from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
-from lotpro_kit.db import Session
+from lotpro_kit.db import Query, Reader, Session
 
 SECRET = "factors.secret"  # noqa: S105 - a column's name
 
@@ -39,14 +39,32 @@ async def kinds_of(session: Session, account_id: UUID) -> list[str]:
     further than to the enrolment of a better one.
     """
     every = {row.kind for row in await confirmed(session, account_id)}
-    held = every - await organisations.forbidden_factors(session, account_id) or every
+    return _usable(every, await organisations.forbidden_factors(session, account_id))
+
+
+_KINDS = Query(
+    select(FACTORS.c.kind).where(FACTORS.c.account_id == bindparam("account_id"), FACTORS.c.confirmed_at.is_not(None))
+)
+
+
+async def read_kinds(reader: Reader, account_id: UUID) -> list[str]:
+    """The same as `kinds_of`, in two round trips at most: for what is asked at every sign-in."""
+    every = {str(row["kind"]) for row in await reader.all(_KINDS, account_id=account_id)}
+    weak = every & {Kind.SMS, Kind.EMAIL}
+    return _usable(every, await organisations.read_forbidden_factors(reader, account_id) if weak else frozenset())
+
+
+def _usable(every: set[str], forbidden: frozenset[str]) -> list[str]:
+    held = every - forbidden or every
     kinds: list[str] = [kind for kind in (Kind.PASSKEY, Kind.TOTP, Kind.SMS, Kind.EMAIL) if kind in held]
     return [*kinds, "recovery_code"] if kinds else []
 
 
 async def is_enough(session: Session, account_id: UUID, *, factor: str) -> bool:
     """Whether a session may follow from a factor: not from one that the person's organisation does not allow."""
-    return factor not in await organisations.forbidden_factors(session, account_id)
+    return factor not in (Kind.SMS, Kind.EMAIL) or factor not in await organisations.forbidden_factors(
+        session, account_id
+    )
 
 
 async def check_may_add(session: Session, account_id: UUID, *, enrolling: bool) -> None:
@@ -90,10 +108,7 @@ async def confirm_totp(session: Session, ports: Ports, *, account_id: UUID, code
 async def use_totp(session: Session, ports: Ports, *, account_id: UUID, code: str) -> bool:
     """Whether a code is right and new; a right one is used up."""
     apps = await _totp(session, account_id, confirmed=True)
-    used = await _matching(session, ports, apps, account_id=account_id, code=code)
-    if used is not None:
-        await touch(session, used, now=ports.clock())
-    return used is not None
+    return await _matching(session, ports, apps, account_id=account_id, code=code) is not None
 
 
 async def _totp(session: Session, account_id: UUID, *, confirmed: bool) -> Sequence[Row[Any]]:
@@ -120,7 +135,8 @@ async def _matching(
         seed = key.decrypt(app.secret, context=SECRET)
         step = domain.matching_step(seed, code, now=ports.clock(), last_step=app.last_step)
         if step is not None:
-            await session.execute(update(FACTORS).where(FACTORS.c.id == app.id).values(last_step=step))
+            used = {"last_step": step, "last_used_at": ports.clock()}
+            await session.execute(update(FACTORS).where(FACTORS.c.id == app.id).values(used))
             factor_id: UUID = app.id
             return factor_id
     return None

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import bindparam, delete, false, func, insert, or_, select, update
 
 from lotpro_identity.organisations.models import INVITATIONS, MEMBERSHIPS, ORGANISATIONS, STORES
 from lotpro_kit import ids
-from lotpro_kit.db import Session
+from lotpro_kit.db import Query, Reader, Session
 
 #: Rows by the column names that each docstring lists.
 Rows = Sequence[Any]
@@ -51,6 +51,21 @@ async def organisations_of(session: Session, account_id: UUID) -> Rows:
         .order_by(joined.c.joined_at, ORGANISATIONS.c.id)
     )
     return found.all()
+
+
+_FORBIDDING = Query(
+    select(
+        func.coalesce(func.bool_or(~ORGANISATIONS.c.allow_sms_factor), false()).label("sms"),
+        func.coalesce(func.bool_or(~ORGANISATIONS.c.allow_email_factor), false()).label("email"),
+    )
+    .join(MEMBERSHIPS, MEMBERSHIPS.c.org_id == ORGANISATIONS.c.id)
+    .where(MEMBERSHIPS.c.account_id == bindparam("account_id"), MEMBERSHIPS.c.suspended_at.is_(None))
+)
+
+
+async def read_forbidding(reader: Reader, account_id: UUID) -> Any:
+    """Whether any organisation of a person forbids codes by `sms` and by `email`, in one round trip."""
+    return await reader.one_or_none(_FORBIDDING, account_id=account_id)
 
 
 async def update_organisation(session: Session, org_id: UUID, *, version: int, changes: Mapping[str, Any]) -> bool:

@@ -28,7 +28,7 @@ from lotpro_identity.organisations.domain import (
 from lotpro_identity.ports import Ports
 from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
-from lotpro_kit.db import Session
+from lotpro_kit.db import Reader, Session
 
 
 async def sign_up(
@@ -137,6 +137,12 @@ async def exists(session: Session, org_id: UUID) -> bool:
 async def organisations_of(session: Session, account_id: UUID) -> Sequence[Any]:
     """The organisations a person can be at work in, with all their columns, the one they joined first first."""
     return await repository.organisations_of(session, account_id)
+
+
+async def read_forbidden_factors(reader: Reader, account_id: UUID) -> frozenset[str]:
+    """The same as `forbidden_factors`, in one round trip."""
+    found = await repository.read_forbidding(reader, account_id)
+    return frozenset([Kind.SMS] * found["sms"] + [Kind.EMAIL] * found["email"])
 
 
 async def forbidden_factors(session: Session, account_id: UUID) -> frozenset[str]:

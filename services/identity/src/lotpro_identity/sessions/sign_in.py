@@ -57,10 +57,9 @@ class SigningIn:
 
     async def _by_password(self, address: str, password: str, device_token: str | None) -> Known:
         ports = self._ports
-        async with self._database.begin(self._caller) as session:
-            account = await accounts.find_by_email(session, address)
-            device = await self._device(session, account, device_token)
-            kinds = await factors.kinds_of(session, account.id) if account else []
+        reader = self._database.reader(self._caller)
+        account = await accounts.read(reader, email=address)
+        device = await self._device(account, device_token)
         tries = attempts.limits_of("password", account=address, ip=self._ip, device=device)
         await attempts.reserve_alone(self._database, tries, now=ports.clock())
         right = await ports.passwords.verify(password, account.password_hash if account else None)
@@ -72,7 +71,7 @@ class SigningIn:
             async with self._database.begin(self._caller) as session:
                 await accounts.rehash(session, account.id, fresh)
             account = replace(account, password_hash=fresh)
-        return Known(account, kinds, device)
+        return Known(account, await factors.read_kinds(reader, account.id), device)
 
     async def by_ticket(self, text: str) -> Known:
         """Whose password was right at the step before, and still is theirs and opens something.
@@ -82,16 +81,16 @@ class SigningIn:
         ticket = read_ticket(self._ports, text)
         if ticket is None:
             raise CredentialsInvalid
-        async with self._database.begin(self._caller) as session:
-            account = await accounts.find(session, ticket.account_id)
+        account = await accounts.read(self._database.reader(self._caller), account_id=ticket.account_id)
         if account is None or not account.may_sign_in or password_mark(account) != ticket.password:
             raise CredentialsInvalid
         return Known(account, [], ticket.device_id, ticket.federated)
 
-    async def _device(self, session: Session, account: Account | None, token: str | None) -> UUID | None:
+    async def _device(self, account: Account | None, token: str | None) -> UUID | None:
         if account is None or not token:
             return None
-        return await devices.recognise(session, account_id=account.id, token=token, now=self._ports.clock())
+        async with self._database.begin(self._caller) as session:
+            return await devices.recognise(session, account_id=account.id, token=token, now=self._ports.clock())
 
     async def by_device(self, known: Known) -> Opened | None:
         """A session without a second factor on a trusted device, unless something about it is unusual."""

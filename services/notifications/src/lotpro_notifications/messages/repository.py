@@ -40,10 +40,12 @@ _DUE = (
 
 async def lease_due(session: Session, *, free: Mapping[Lane, int], now: datetime) -> list[Message]:
     """Take due messages for sending, up to the free places of each lane; they are ours for LEASE."""
-    due = _DUE.bindparams(lanes=list(free), limits=list(free.values()), now=now)
+    wanted = _DUE.bindparams(lanes=list(free), limits=list(free.values()), now=now)
+    # MATERIALIZED: a sub-select in IN may be asked once a row, and so lease more than there are places.
+    due = wanted.cte("due").prefix_with("MATERIALIZED")
     rows = await session.execute(
         MESSAGES.update()
-        .where(MESSAGES.c.id.in_(due))
+        .where(MESSAGES.c.id.in_(select(due.c.id)))
         .values(state=State.SENDING, attempts=MESSAGES.c.attempts + 1, leased_until=now + LEASE, updated_at=now)
         .returning(*COLUMNS)
     )
