@@ -1,9 +1,9 @@
 """RFC 6962 Merkle trees: hashes, growth, tiles, inclusion and consistency proofs; pure.
 
-A tree of `size` leaves is cut into subtrees whose leaves are a range `[begin, end)`. A subtree is *whole* when its width
-is a power of two and it begins at a multiple of it; whole subtrees never change again as the tree grows. Their hashes are
-kept in tiles of 256 (C2SP tlog-tiles): tile `(level, index)` holds the hashes of the whole subtrees of `256**level`
-leaves from number `256 * index` on.
+A tree of `size` leaves is cut into subtrees whose leaves are a range `[begin, end)`. A subtree is *whole* when its
+width is a power of two and it begins at a multiple of it; whole subtrees never change again as the tree grows. Their
+hashes are kept in tiles of 256 (C2SP tlog-tiles): tile `(level, index)` holds the hashes of the whole subtrees of
+`256**level` leaves from number `256 * index` on.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +31,8 @@ class Range(NamedTuple):
         return self.end - self.begin
 
 
-class TileId(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class TileId:
     """A tile's place."""
 
     level: int
