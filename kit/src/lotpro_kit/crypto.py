@@ -96,6 +96,10 @@ class Keyring:
         key, nonce = AESGCM.generate_key(256), os.urandom(NONCE)
         return SubjectKey(subject_id, key), nonce + self._wrap.encrypt(nonce, key, subject_id.bytes)
 
+    def open_key(self, subject_id: UUID, wrapped: bytes) -> SubjectKey:
+        """A stored key, opened; raises Undecryptable."""
+        return self._open(subject_id, wrapped)
+
     async def existing(self, session: Session, subject_id: UUID) -> SubjectKey:
         """The subject's key; raises Undecryptable when it was destroyed or never made."""
         return self._open(subject_id, await self._wrapped(session, subject_id))
