@@ -36,7 +36,7 @@ MAX_DELIVERIES = 10
 BURST, BURST_BYTES = 100, 150_000
 BURST_CONTENT = "application/cloudevents-batch+json"
 #: How long the one who reads bursts lets events gather, in seconds, and how many it takes at once.
-GATHER_SECONDS = 0.1
+GATHER_SECONDS = 0.02
 MOST_AT_ONCE = 500
 #: How long the SDK reads from a silent connection before it looks around; its own 0.2 s keep an idle service busy.
 QUIET_SECONDS = 5.0

@@ -186,10 +186,12 @@ _UNUSED = (
     " AND NOT EXISTS (SELECT FROM held_events e WHERE k.subject_id IN (e.actor_id, e.org_id))"
 )
 _UNUSED_KEYS = text(
-    "SELECT k.subject_id FROM data_keys k WHERE k.created_at < :before AND k.subject_id <> :keep"
+    "SELECT k.subject_id FROM data_keys k WHERE k.created_at < :before AND k.subject_id <> :keep"  # noqa: S608 - our own constant
     f"{_UNUSED} ORDER BY k.created_at LIMIT :limit"
 )
-_DROP_UNUSED_KEYS = text(f"DELETE FROM data_keys k WHERE k.subject_id = ANY(:ids){_UNUSED}")  # noqa: S608 - our own constant
+_DROP_UNUSED_KEYS = text(
+    "DELETE FROM data_keys k WHERE k.subject_id = ANY(:ids)" + _UNUSED  # noqa: S608 - our own constant
+)
 
 
 async def unused_keys(session: Session, *, before: datetime, keep: UUID, limit: int) -> list[UUID]:

@@ -18,7 +18,7 @@ REACHES = (
     " AND (h.since IS NULL OR e.occurred_at >= h.since) AND (h.until IS NULL OR e.occurred_at < h.until)"
 )
 _HELD_OF_DAY = text(
-    "SELECT e.seq, e.occurred_at, e.org_seq, e.org_id, e.store_id, e.actor_id, e.subject_id, e.concerned_id, e.leaf"
+    "SELECT e.seq, e.occurred_at, e.org_seq, e.org_id, e.store_id, e.actor_id, e.subject_id, e.concerned_id, e.leaf"  # noqa: S608 - our own constant
     " FROM events e WHERE e.occurred_at >= :begin AND e.occurred_at < :end AND e.seq > :after"
     f" AND EXISTS (SELECT FROM holds h WHERE {REACHES}) ORDER BY e.seq LIMIT :limit"
 )
