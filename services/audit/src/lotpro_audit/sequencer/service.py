@@ -45,7 +45,8 @@ class _Leader:
 
     connection: Driver
     tree: Tree
-    heads: dict[UUID, int] = field(default_factory=dict)
+    #: The last number of each organisation's sequence, by its id as events name it.
+    heads: dict[str, int] = field(default_factory=dict)
     days: set[date] = field(default_factory=set)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -59,12 +60,19 @@ class Written:
 
 @dataclass(slots=True)
 class _Batch:
-    """New events, in their order, with what is needed to write them."""
+    """New events in their order, their days, and the data keys of whose they are, as events name these."""
 
-    events: list[SecurityEvent]
-    days: list[date]
-    keys: dict[UUID, SubjectKey]
+    first: int
     now: datetime
+    events: list[SecurityEvent] = field(default_factory=list)
+    days: list[date] = field(default_factory=list)
+    keys: dict[str, SubjectKey] = field(default_factory=dict)
+
+    def add(self, event: SecurityEvent, day: date) -> int:
+        """Add an event; answers its place in the tree."""
+        self.events.append(event)
+        self.days.append(day)
+        return self.first + len(self.events) - 1
 
 
 class Sequencer:
@@ -131,87 +139,88 @@ class Sequencer:
 
     async def _append(self, leader: _Leader, events: Sequence[SecurityEvent]) -> list[Written | Refusal]:
         now = self._ports.clock()
-        answers: dict[UUID, Written | Refusal] = {}
-        days: dict[UUID, date] = {}
-        for event in events:
+        reach = domain.Reach.at(now)
+        refused: dict[int, Refusal] = {}
+        days: list[date | None] = []
+        for at, event in enumerate(events):
+            day = None
             try:
                 domain.check(event)
-                days[event.id] = domain.day_of(event, now=now)
+                day = reach.day_of(event)
             except (EventUnreadable, EventOutOfRange) as refusal:
-                answers[event.id] = refusal
-        known = await repository.claimed(leader.connection, list(days))
-        answers |= {event_id: Written(seq) for event_id, seq in known.items()}
-        fresh = {event.id: event for event in events if event.id in days and event.id not in known}
-        if fresh:
-            answers |= await self._write(leader, list(fresh.values()), [days[event_id] for event_id in fresh], now)
-        return [answers[event.id] for event in events]
+                refused[at] = refusal
+            days.append(day)
+        known = await repository.claimed(leader.connection, [event.id for event in events])
+        places = {event_id: Written(seq) for event_id, seq in known.items()}
+        batch = _Batch(first=leader.tree.size, now=now)
+        for event, day in zip(events, days, strict=True):
+            if day is not None and event.id not in places:
+                places[event.id] = Written(batch.add(event, day))
+        if batch.events:
+            await self._write(leader, batch)
+        return [refused[at] if at in refused else places[event.id] for at, event in enumerate(events)]
 
-    async def _write(
-        self, leader: _Leader, events: list[SecurityEvent], days: list[date], now: datetime
-    ) -> dict[UUID, Written]:
-        connection, first = leader.connection, leader.tree.size
+    async def _write(self, leader: _Leader, batch: _Batch) -> None:
+        connection = leader.connection
         try:
             async with connection.transaction():
-                for day in set(days) - leader.days:
+                for day in set(batch.days) - leader.days:
                     await repository.make_day(connection, day)
-                keys = await self._keys(connection, {_key_of(event) for event in events})
-                heads = await self._heads(leader, {event.org_id for event in events})
-                batch = _Batch(events, days, keys, now)
-                rows, hashes = self._rows(batch, first, heads)
+                batch.keys = await self._keys(connection, {_key_of(event) for event in batch.events})
+                heads = await self._heads(leader, {event.org_id for event in batch.events})
+                rows, hashes = self._rows(batch, heads)
                 for day, of_day in rows.items():
                     await repository.copy_day(connection, day, of_day)
                 await repository.claim(
-                    connection, [(event.id, first + at, event.occurred_at) for at, event in enumerate(events)]
+                    connection,
+                    [(event.id, seq, event.occurred_at) for seq, event in enumerate(batch.events, batch.first)],
                 )
-                await repository.set_heads(connection, heads)
-                growth = await tree_service.grow(connection, leader.tree, self._ports, hashes, at=now)
+                await repository.set_heads(connection, {org_id or str(NOBODY): last for org_id, last in heads.items()})
+                growth = await tree_service.grow(connection, leader.tree, self._ports, hashes, at=batch.now)
         except BaseException:
             # What the connection holds is not known any more, nor is it whether the commit arrived: begin anew.
             self._leader = None
             raise
         tree_service.grown(leader.tree, growth)
-        leader.days.update(days)
+        leader.days.update(batch.days)
         leader.heads |= heads
-        return {event.id: Written(first + at) for at, event in enumerate(events)}
 
-    async def _keys(
-        self, connection: Driver, subjects: set[UUID]
-    ) -> dict[UUID, SubjectKey]:
+    async def _keys(self, connection: Driver, named: set[str]) -> dict[str, SubjectKey]:
         """The data keys of people and organisations, made where they are missing."""
         keyring = self._ports.keyring
+        subjects = {UUID(text) if text else NOBODY: text for text in named}
         wrapped = await repository.wrapped_keys(connection, subjects)
-        keys = {subject: keyring.open_key(subject, found) for subject, found in wrapped.items()}
-        missing = {subject: keyring.new_key(subject) for subject in subjects - keys.keys()}
+        keys = {subjects[subject]: keyring.open_key(subject, found) for subject, found in wrapped.items()}
+        missing = {subject: keyring.new_key(subject) for subject, text in subjects.items() if text not in keys}
         if missing:
             await repository.add_keys(connection, {subject: stored for subject, (_, stored) in missing.items()})
-        return keys | {subject: key for subject, (key, _) in missing.items()}
+        return keys | {subjects[subject]: key for subject, (key, _) in missing.items()}
 
-    async def _heads(self, leader: _Leader, organisations: set[str]) -> dict[UUID, int]:
+    async def _heads(self, leader: _Leader, organisations: set[str]) -> dict[str, int]:
         """The last number of each organisation's sequence; 0 for one that has none yet."""
-        wanted = {_sequence_of(org_id) for org_id in organisations}
-        unknown = wanted - leader.heads.keys()
+        unknown = organisations - leader.heads.keys()
         if unknown:
-            leader.heads |= dict.fromkeys(unknown, 0) | await repository.heads(leader.connection, unknown)
-        return {org_id: leader.heads[org_id] for org_id in wanted}
+            found = await repository.heads(leader.connection, [text or str(NOBODY) for text in unknown])
+            leader.heads |= {text: found.get(text or str(NOBODY), 0) for text in unknown}
+        return {text: leader.heads[text] for text in organisations}
 
     def _rows(
-        self, batch: _Batch, first: int, heads: dict[UUID, int]
+        self, batch: _Batch, heads: dict[str, int]
     ) -> tuple[dict[date, list[tuple[object, ...]]], list[bytes]]:
         """The rows of each day, and the leaves' hashes in their order; moves the heads on."""
         rows: dict[date, list[tuple[object, ...]]] = defaultdict(list)
         hashes = []
         logged_us = leaf.microseconds(batch.now)
-        for at, (event, day) in enumerate(zip(batch.events, batch.days, strict=True)):
-            sequence = _sequence_of(event.org_id)
-            heads[sequence] += 1
-            made = self._leaf(event, batch.keys, seq=first + at, org_seq=heads[sequence], logged_us=logged_us)
+        for seq, (event, day) in enumerate(zip(batch.events, batch.days, strict=True), batch.first):
+            heads[event.org_id] += 1
+            made = self._leaf(event, batch.keys, seq=seq, org_seq=heads[event.org_id], logged_us=logged_us)
             content = leaf.write(made)
             hashes.append(leaf_hash(content))
             rows[day].append(_row(event, made, content))
         return rows, hashes
 
     def _leaf(
-        self, event: SecurityEvent, keys: dict[UUID, SubjectKey], *, seq: int, org_seq: int, logged_us: int
+        self, event: SecurityEvent, keys: dict[str, SubjectKey], *, seq: int, org_seq: int, logged_us: int
     ) -> Leaf:
         ip, origin = event.origin.ip, b""
         if ip or event.origin.user_agent:
@@ -227,19 +236,13 @@ class Sequencer:
             activity_id=domain.activity(event.action), factor=domain.cut(event.factor),
             feature=domain.cut(event.feature), request_id=domain.cut(event.request_id),
             trace_id=domain.cut(event.trace_id), changed_fields=event.changed_fields,
-            key=("actor" if event.actor_id else "org" if event.org_id else "nobody") if origin else "",
             origin=origin, expiry=event.expiry,
         )
 
 
-def _key_of(event: SecurityEvent) -> UUID:
+def _key_of(event: SecurityEvent) -> str:
     """Whose key an event's origin is encrypted under: the person's, so that it can be forgotten with them."""
-    named = event.actor_id or event.org_id
-    return UUID(named) if named else NOBODY
-
-
-def _sequence_of(org_id: str) -> UUID:
-    return UUID(org_id) if org_id else NOBODY
+    return event.actor_id or event.org_id
 
 
 def _row(event: SecurityEvent, made: Leaf, content: bytes) -> tuple[object, ...]:
