@@ -26,7 +26,6 @@ from lotpro_audit import app
 from lotpro_audit.db import RETENTION
 from lotpro_audit.events import days
 from lotpro_audit.events.domain import SecurityEvent
-from lotpro_audit.events.service import reach
 from lotpro_audit.ports import Ports
 from lotpro_audit.sequencer import repository as writing
 from lotpro_audit.sequencer.service import Sequencer
@@ -83,7 +82,8 @@ async def _running_log() -> AsyncIterator[Log]:
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder)
         process = testing.start("lotpro_localcloud.postgres", "--state", str(state / "pg"), log=state / "postgres.log")
-        server = testing.Postgres(int(process.ready["port"]), (state / "pg" / "superuser-password").read_text(), process)
+        password = (state / "pg" / "superuser-password").read_text()
+        server = testing.Postgres(int(process.ready["port"]), password, process)
         await asyncio.to_thread(testing.wait_for_postgres, server.port)
         clock = Clock()
         key = base64.b64encode(secrets.token_bytes(32)).decode()
@@ -174,8 +174,8 @@ async def _bare_copy(log: Log) -> float:
     """The same rows copied in as large transactions into a table without anything, rows a second."""
     connection = await _connect(log)
     columns = ", ".join(writing.COLUMNS)
-    rows = await connection.fetch(f"SELECT {columns} FROM events ORDER BY seq DESC LIMIT {RUN}")  # noqa: S608 - ours
-    await connection.execute(f"CREATE TABLE bare AS SELECT {columns} FROM events LIMIT 0")  # noqa: S608 - ours
+    rows = await connection.fetch(f"SELECT {columns} FROM events ORDER BY seq DESC LIMIT {RUN}")
+    await connection.execute(f"CREATE TABLE bare AS SELECT {columns} FROM events LIMIT 0")
     begun = time.perf_counter()
     for first in range(0, RUN, BATCH):
         await connection.copy_records_to_table(
@@ -300,7 +300,7 @@ async def measure(stack: Stack) -> bool:
     """From the commit in inventory over the bus to the commit in the log, at a steady rate."""
     inventory, audit = await stack.connect("inventory"), await stack.connect("audit")
     public_key = json.loads((stack.running.state / "keys.json").read_text())["audit-sealing-public-key"]
-    dice = random.Random(4)  # noqa: S311 - a distribution, no secret
+    dice = random.Random(4)
     seals = [
         base64.b64encode(crypto.seal_origin(event.origin, public_key)).decode()
         for event in _events(200, datetime.now(UTC), dice)
@@ -379,7 +379,7 @@ async def _handled(connection: asyncpg.Connection, wanted: dict[UUID, float]) ->
 
 async def main() -> bool:
     """The writer and a large log on a PostgreSQL of their own; then the bus, on a stack of its own."""
-    dice = random.Random(1)  # noqa: S311 - a distribution, no secret
+    dice = random.Random(1)
     results = []
     async with _running_log() as log:
         results.append(await _fill(log, dice))
