@@ -42,6 +42,11 @@ ORGANISATIONS = [str(uuid4()) for _ in range(200)]
 STORES = {org: [str(uuid4()) for _ in range(5)] for org in ORGANISATIONS}
 PEOPLE = {org: [str(uuid4()) for _ in range(40)] for org in ORGANISATIONS}
 SESSIONS = {person: str(uuid4()) for people in PEOPLE.values() for person in people}
+#: The addresses an organisation's people come from: its stores' and some phones'.
+ADDRESSES = {
+    org: [f"203.{number % 256}.{place}.{number // 256}" for place in range(10)]
+    for number, org in enumerate(ORGANISATIONS)
+}
 BROWSERS = [
     f"Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version}.0.0.0 Safari/537.36"
     for system in ("Windows NT 10.0; Win64; x64", "Macintosh; Intel Mac OS X 10_15_7") for version in (139, 140, 141)
@@ -116,7 +121,7 @@ def _events(count: int, at: datetime, dice: random.Random) -> list[SecurityEvent
                 store_id=dice.choice(STORES[org]), session_id=SESSIONS[person],
                 request_id=str(UUID(int=dice.getrandbits(128))), trace_id=f"{dice.getrandbits(128):032x}",
                 changed_fields=("price",) if action.endswith("update") else (),
-                origin=Origin(f"203.0.{dice.randrange(256)}.{dice.randrange(256)}", dice.choice(BROWSERS)),
+                origin=Origin(dice.choice(ADDRESSES[org]), dice.choice(BROWSERS)),
             )
         )
     return made
@@ -240,7 +245,7 @@ def _questions(dice: random.Random) -> dict[str, Callable[[str], dict[str, str]]
         "action": lambda org: {"action": "inventory:vehicle:sell"},
         "failures": lambda org: {"outcome": "failure"},
         "session": lambda org: {"session_id": SESSIONS[dice.choice(PEOPLE[org])]},
-        "address": lambda org: {"ip": f"203.0.{dice.randrange(256)}.{dice.randrange(256)}"},
+        "address": lambda org: {"ip": dice.choice(ADDRESSES[org])},
         "period": old,
     }
 

@@ -5,7 +5,8 @@ the two without reading JSON. What an event does not have is left out: a log is 
 """
 
 import json
-from base64 import b64decode, b64encode
+from base64 import b64decode
+from binascii import b2a_base64
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -90,32 +91,38 @@ def moment(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
-def _named(key: str, text: str) -> str:
-    return f',"{key}":"{text}"' if text else ""
-
-
 def write(leaf: Leaf) -> bytes:
     """The leaf's bytes. Ids, kinds and `action` are spelled by us and not escaped; what others chose is escaped."""
+    (
+        seq, org_seq, event_id, org, store, occurred_us, action, success, actor, subject, concerned, session, ip,
+        logged_us, actor_kind, actor_name, subject_kind, concerned_kind, class_uid, activity_id, factor, feature,
+        request, trace, changed, origin, expiry,
+    ) = leaf
     made = (
-        f'{{"seq":{leaf.seq},"org_seq":{leaf.org_seq}{_named("org", leaf.org_id)}{_named("store", leaf.store_id)}'
-        f',"at":{leaf.occurred_us},"action":"{leaf.action}","ok":{"true" if leaf.success else "false"}'
-        f'{_named("actor", leaf.actor_id)}{_named("subject", leaf.subject_id)}'
-        f'{_named("concerned", leaf.concerned_id)}{_named("session", leaf.session_id)}'
-        f'{_named("ip", leaf.ip_index.hex())},"id":"{leaf.id}","lag":{leaf.logged_us - leaf.occurred_us}'
-        f',"ocsf":[{leaf.class_uid},{leaf.activity_id}]'
-        f'{"" if leaf.actor_kind == PERSON else _named("actor_kind", leaf.actor_kind)}'
-        f'{_named("actor_name", leaf.actor_name)}{_named("subject_kind", leaf.subject_kind)}'
-        f'{_named("concerned_kind", leaf.concerned_kind)}'
+        f'{{"seq":{seq},"org_seq":{org_seq}'
+        + (f',"org":"{org}"' if org else "")
+        + (f',"store":"{store}"' if store else "")
+        + f',"at":{occurred_us},"action":"{action}","ok":{"true" if success else "false"}'
+        + (f',"actor":"{actor}"' if actor else "")
+        + (f',"subject":"{subject}"' if subject else "")
+        + (f',"concerned":"{concerned}"' if concerned else "")
+        + (f',"session":"{session}"' if session else "")
+        + (f',"ip":"{ip.hex()}"' if ip else "")
+        + f',"id":"{event_id}","lag":{logged_us - occurred_us},"ocsf":[{class_uid},{activity_id}]'
+        + (f',"actor_kind":"{actor_kind}"' if actor_kind != PERSON else "")
+        + (f',"actor_name":"{actor_name}"' if actor_name else "")
+        + (f',"subject_kind":"{subject_kind}"' if subject_kind else "")
+        + (f',"concerned_kind":"{concerned_kind}"' if concerned_kind else "")
+        + (f',"factor":{_dumps(factor)}' if factor else "")
+        + (f',"feature":{_dumps(feature)}' if feature else "")
+        + (f',"request":{_dumps(request)}' if request else "")
+        + (f',"trace":{_dumps(trace)}' if trace else "")
+        + (f',"changed":{_dumps(changed)}' if changed else "")
+        + (f',"origin":"{b2a_base64(origin, newline=False).decode()}"' if origin else "")
+        + (f',"expiry":{_dumps(expiry)}' if expiry else "")
+        + "}"
     )
-    for key, value in (
-        ("factor", leaf.factor), ("feature", leaf.feature), ("request", leaf.request_id), ("trace", leaf.trace_id),
-        ("changed", leaf.changed_fields), ("expiry", leaf.expiry),
-    ):
-        if value:
-            made += f',"{key}":{_dumps(value)}'
-    if leaf.origin:
-        made += f',"origin":"{b64encode(leaf.origin).decode()}"'
-    return f"{made}}}".encode()
+    return made.encode()
 
 
 _dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
