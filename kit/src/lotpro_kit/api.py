@@ -131,7 +131,7 @@ async def enrolling(request: Request) -> Caller:
 
 
 class StepUpRequired(errors.Forbidden):
-    """The act needs a second factor given within the last STEP_UP_WINDOW, and the session has none that fresh."""
+    """The act needs a strong second factor given within the last STEP_UP_WINDOW, and the session has none that fresh."""
 
     code = "auth.step_up_required"
     message = "Confirm it is you: give your second factor again, then repeat this."
@@ -139,16 +139,29 @@ class StepUpRequired(errors.Forbidden):
 
 #: Sensitive acts need a second factor this fresh.
 STEP_UP_WINDOW = timedelta(minutes=15)
+#: Methods (RFC 8176) that step up: an authenticator app, a passkey, and an organisation's provider that vouches for
+#: more than one. Codes by SMS or e-mail and recovery codes sign in and do no more: whoever has the mailbox has those.
+STRONG_METHODS = frozenset({"otp", "pop", "mfa"})
 
 
-def check_stepped_up(caller: Caller, *, now: float) -> None:
-    """Refuse a caller who has not given a second factor lately; raises StepUpRequired."""
+def check_fresh(caller: Caller, *, now: float) -> None:
+    """Refuse a caller who has not given any second factor lately; raises StepUpRequired."""
     if caller.aal != "aal2" or now - caller.auth_time > STEP_UP_WINDOW.total_seconds():
         raise StepUpRequired
 
 
+def check_stepped_up(caller: Caller, *, now: float) -> None:
+    """Refuse a caller who has not given a strong second factor lately; raises StepUpRequired.
+
+    The moment of proof moves only with a strong factor, so it is that one's where the session had one.
+    """
+    check_fresh(caller, now=now)
+    if not STRONG_METHODS & set(caller.amr):
+        raise StepUpRequired
+
+
 async def stepped_up(request: Request) -> Caller:
-    """The caller, who gave a second factor within the last 15 minutes; raises StepUpRequired."""
+    """The caller, who gave a strong second factor within the last 15 minutes; raises StepUpRequired."""
     caller = await authenticated(request)
     check_stepped_up(caller, now=door(request).user_tokens.now())
     return caller

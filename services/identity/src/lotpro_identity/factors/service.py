@@ -67,16 +67,17 @@ async def is_enough(session: Session, account_id: UUID, *, factor: str) -> bool:
     )
 
 
-async def check_may_add(session: Session, account_id: UUID, *, enrolling: bool) -> None:
+async def check_may_add(session: Session, account_id: UUID, *, enrolling: bool) -> bool:
     """Refuse a token that only enrols the first factor once there is one, and more factors than anybody has.
 
-    Raises FactorExists and TooManyFactors.
+    Answers whether the person has a strong factor. Raises FactorExists and TooManyFactors.
     """
     held = [row.kind for row in await confirmed(session, account_id)]
     if enrolling and set(held) - await organisations.forbidden_factors(session, account_id):
         raise domain.FactorExists
     if len(held) >= domain.MOST_FACTORS:
         raise domain.TooManyFactors
+    return bool(STRONG & set(held))
 
 
 async def enrol_totp(session: Session, ports: Ports, *, account_id: UUID, name: str) -> str:
