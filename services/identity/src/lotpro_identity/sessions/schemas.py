@@ -42,7 +42,8 @@ class PasskeyProof(Body):
 class SignIn(Body):
     """E-mail and password (with or without a second factor), the ticket of step one with a factor, or a passkey alone.
 
-    `trust_device` asks for a device token: with it the password is enough here for up to 90 days.
+    `trust_device` asks for a device token: with it the password is enough here for up to 90 days. `stay_signed_in` lets
+    a browser keep the session's cookie for 30 days; without it the cookie ends with the browser.
     """
 
     email: Email | None = None
@@ -54,6 +55,7 @@ class SignIn(Body):
     recovery_code: Annotated[str, Field(max_length=64)] | None = None
     passkey: PasskeyProof | None = None
     trust_device: bool = False
+    stay_signed_in: bool = False
     device_token: Annotated[str, Field(max_length=64)] | None = Field(
         default=None, description="Of a trusted device; web clients have it in a cookie."
     )

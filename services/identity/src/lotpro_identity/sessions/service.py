@@ -50,6 +50,7 @@ async def open_session(
     factor: str,
     aal: str = "aal2",
     trust: bool = False,
+    stays: bool = False,
     org_id: UUID | None = None,
     authenticated_at: datetime | None = None,
 ) -> Opened:
@@ -58,7 +59,8 @@ async def open_session(
     `org_id` is the organisation whose provider vouches for the person: the session is in it and in no other.
     `authenticated_at` is when they proved who they are, if that was not now.
 
-    What is unusual about it is told to the owner and the security log. With `trust` the device is trusted from now on.
+    What is unusual about it is told to the owner and the security log. With `trust` the device is trusted from now on;
+    with `stays` a browser keeps the session when it is closed.
     Raises CredentialsInvalid for an account that was closed or locked meanwhile.
     """
     now = ports.clock()
@@ -77,7 +79,7 @@ async def open_session(
     await session.execute(
         insert(SESSIONS).values(
             id=session_id, account_id=account_id, org_id=access.org_id, aal=aal, amr=" ".join(amr), created_at=now,
-            authenticated_at=proven_at, last_used_at=now, agent_index=agent, network_index=network,
+            authenticated_at=proven_at, last_used_at=now, agent_index=agent, network_index=network, stays=stays,
             user_agent=key.encrypt(caller.origin.user_agent, context=USER_AGENT),
             ip=key.encrypt(caller.origin.ip, context=IP), expires_at=now + session_lifetime(),
         )
@@ -94,7 +96,7 @@ async def open_session(
     device_token = (
         await devices.trust(session, caller, ports, account_id=account_id, org_id=access.org_id) if trust else None
     )
-    return Opened(session_id, token, refresh_token, access.account.email, device_token)
+    return Opened(session_id, token, refresh_token, access.account.email, device_token, stays)
 
 
 async def seen(session: Session, caller: Caller, ports: Ports, *, account: Account) -> risk.Seen:
@@ -216,7 +218,7 @@ async def refresh(session: Session, caller: Caller, ports: Ports, *, refresh_tok
         roles=access.roles, until=access.until, aal=row.aal, amr=tuple(row.amr.split()),
         auth_time=int(row.authenticated_at.timestamp()),
     )
-    return Opened(row.id, token, fresh)
+    return Opened(row.id, token, fresh, stays=row.stays)
 
 
 async def step_up(session: Session, caller: Caller, ports: Ports, *, amr: str, factor: str) -> str:

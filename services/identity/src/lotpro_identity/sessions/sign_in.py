@@ -92,7 +92,7 @@ class SigningIn:
         async with self._database.begin(self._caller) as session:
             return await devices.recognise(session, account_id=account.id, token=token, now=self._ports.clock())
 
-    async def by_device(self, known: Known) -> Opened | None:
+    async def by_device(self, known: Known, *, stays: bool = False) -> Opened | None:
         """A session without a second factor on a trusted device, unless something about it is unusual."""
         if known.device_id is None:
             return None
@@ -105,7 +105,7 @@ class SigningIn:
             )
             return await service.open_session(
                 session, self._caller, self._ports, account_id=known.account.id, amr=("pwd", "dev"),
-                factor="trusted_device", aal="aal1",
+                factor="trusted_device", aal="aal1", stays=stays,
             )
 
     async def send_code(self, account_id: UUID, kind: Kind) -> None:
@@ -125,7 +125,7 @@ class SigningIn:
         opened: Opened | Account | None = None
         async with self._database.begin(self._caller) as session:
             if await self._is_usable(session, account_id, name) and await self._is_right(session, account_id, body):
-                opened = await self._proven(session, known, name, trust=trust)
+                opened = await self._proven(session, known, name, trust=trust, stays=body.stay_signed_in)
             else:
                 await service.record_failure(
                     session, self._caller, self._ports, account_id=account_id, factor=name
@@ -136,7 +136,7 @@ class SigningIn:
             raise CredentialsInvalid
         return opened
 
-    async def by_passkey(self, proof: PasskeyProof, *, trust: bool) -> Opened:
+    async def by_passkey(self, proof: PasskeyProof, *, trust: bool, stays: bool = False) -> Opened:
         """A session for a passkey alone, which verified its user: two factors in one. Raises CredentialsInvalid."""
         ports = self._ports
         async with self._database.begin(self._caller) as session:
@@ -148,7 +148,7 @@ class SigningIn:
             )
             account = await accounts.find(session, account_id) if account_id else None
             if account is not None and account.may_sign_in:
-                opened = await self._open(session, account.id, Kind.PASSKEY, trust=trust, alone=True)
+                opened = await self._open(session, account.id, Kind.PASSKEY, trust=trust, stays=stays, alone=True)
             else:
                 await service.record_failure(
                     session, self._caller, ports, account_id=account_id, factor=Kind.PASSKEY
@@ -181,10 +181,14 @@ class SigningIn:
     def _factor_tries(self, account_id: UUID, device: UUID | None = None) -> list[attempts.Limit]:
         return attempts.limits_of("factor", account=str(account_id), ip=self._ip, device=device)
 
-    async def _proven(self, session: Session, known: Known, name: str, *, trust: bool) -> Opened | Account:
+    async def _proven(
+        self, session: Session, known: Known, name: str, *, trust: bool, stays: bool
+    ) -> Opened | Account:
         if not await factors.is_enough(session, known.account.id, factor=name):
             return known.account
-        opened = await self._open(session, known.account.id, name, trust=trust, federated=known.federated)
+        opened = await self._open(
+            session, known.account.id, name, trust=trust, stays=stays, federated=known.federated
+        )
         passwords = attempts.limits_of("password", account=opened.email, ip=self._ip, device=known.device_id)
         await attempts.forgive(session, passwords, self._factor_tries(known.account.id, known.device_id))
         return opened
@@ -216,12 +220,12 @@ class SigningIn:
         return owner is not None
 
     async def _open(
-        self, session: Session, account_id: UUID, factor: str, *, trust: bool, alone: bool = False,
+        self, session: Session, account_id: UUID, factor: str, *, trust: bool, stays: bool, alone: bool = False,
         federated: UUID | None = None,
     ) -> Opened:
         given = RECOVERY_AMR if factor == "recovery_code" else AMR[Kind(factor)]
         return await service.open_session(
-            session, self._caller, self._ports, account_id=account_id, factor=factor, trust=trust,
+            session, self._caller, self._ports, account_id=account_id, factor=factor, trust=trust, stays=stays,
             amr=(given, "user") if alone else (*first_method(federated), given), org_id=federated,
         )
 
