@@ -115,6 +115,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             service.housekeeping(database),
             jobs.expire_challenges(database),
             jobs.expire_devices(database),
+            jobs.expire_sessions(database),
             jobs.expire_accesses(database),
             lifecycle_jobs.warn_inactive(database, ports),
             lifecycle_jobs.anonymise_inactive(database, ports),

@@ -10,6 +10,7 @@ from lotpro_identity.devices import service as devices
 from lotpro_identity.factors import passkeys
 from lotpro_identity.federation import service as federation
 from lotpro_identity.revocations import service as revocations
+from lotpro_identity.sessions import service as sessions
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database
 from lotpro_kit.jobs import Counts, Job, Run
@@ -49,6 +50,19 @@ def expire_devices(database: Database) -> Job:
         return counts
 
     return Job("expire-devices", "Drop devices that are not trusted any more.", "25 * * * *", work)
+
+
+def expire_sessions(database: Database) -> Job:
+    """Drops sessions with their refresh tokens, 30 days after they began (policy, cookies: "Session / 30 days")."""
+
+    async def work(run: Run) -> Counts:
+        async with database.begin(system(scope=AUTHENTICATOR)) as session:
+            counts = {"sessions": await sessions.forget(session, as_of=run.as_of)}
+            if run.dry_run:
+                await session.rollback()
+        return counts
+
+    return Job("expire-sessions", "Drop sessions that are over.", "35 * * * *", work)
 
 
 def expire_accesses(database: Database) -> Job:

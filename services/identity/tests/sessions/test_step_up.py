@@ -90,3 +90,26 @@ async def test_whose_only_factor_is_weak_adds_a_strong_one_and_then_needs_it(ide
     assert added.json()["status"] == "added"
     another = await identity.post("/factors/totp", {}, token=person.access_token)
     assert another.json()["code"] == "auth.step_up_required"
+
+
+async def test_a_refresh_token_from_before_a_step_up_is_a_stolen_one(identity: Identity) -> None:
+    owner = await identity.owner()
+    identity.clock.advance(timedelta(minutes=4))
+    stepped = await identity.post("/sessions:step-up", {"totp": identity.code(owner)}, token=owner.access_token)
+    fresh = stepped.json()["refresh_token"]
+    identity.clock.advance(timedelta(seconds=31))
+    stolen = await identity.post("/sessions:refresh", {"refresh_token": owner.refresh_token})
+    assert (stolen.status_code, stolen.json()["code"]) == (401, "identity.session_over")
+    ended = await identity.post("/sessions:refresh", {"refresh_token": fresh})
+    assert ended.json()["code"] == "identity.session_over", "whoever tried, the session is over for both"
+    assert [told.topic for told in await identity.alerts(owner.email)] == ["session_stolen"]
+
+
+async def test_the_refresh_token_of_a_step_up_goes_on(identity: Identity) -> None:
+    owner = await identity.owner()
+    identity.clock.advance(timedelta(minutes=4))
+    stepped = await identity.post("/sessions:step-up", {"totp": identity.code(owner)}, token=owner.access_token)
+    identity.clock.advance(timedelta(hours=1))
+    body = {"refresh_token": stepped.json()["refresh_token"]}
+    refreshed = await identity.post("/sessions:refresh", body)
+    assert claims_of(refreshed.json()["access_token"])["aal"] == "aal2"

@@ -143,12 +143,12 @@ def router(database: Database, ports: Ports) -> APIRouter:
     @routes.post(
         "/sessions:step-up", responses=api.problems(CredentialsInvalid, SessionOver, TooManyAttempts)
     )
-    async def step_up(body: StepUp, request: Request, caller: api.Signed, response: Response) -> SteppedUp:
-        """Give the second factor again, which sensitive acts want; the session's access token is renewed."""
-        token = await SigningIn(database, ports, caller).step_up(
+    async def step_up(body: StepUp, request: Request, caller: api.Signed, response: Response) -> Tokens:
+        """Give the second factor again, which sensitive acts want; the session's tokens are renewed, both of them."""
+        opened = await SigningIn(database, ports, caller).step_up(
             api.user_id(caller), totp=body.totp, passkey=body.passkey
         )
-        return deliver_access(response, token, transport_of(request, body.transport))
+        return deliver(response, opened, transport_of(request, body.transport), renewed=True)
 
     @routes.post("/sessions:switch", responses=api.problems(errors.NotFound, SessionOver, BoundToOrganisation))
     async def switch_organisation(
@@ -209,6 +209,14 @@ def router(database: Database, ports: Ports) -> APIRouter:
         """Sign out everywhere else."""
         async with database.begin(caller) as session:
             ended = await service.revoke_others(session, caller, ports, account_id=api.user_id(caller))
+        return Ended(sessions=ended)
+
+    @routes.post("/sessions:revoke-all")
+    async def sign_out_everywhere(caller: api.Signed, response: Response) -> Ended:
+        """Sign out everywhere, here too."""
+        async with database.begin(caller) as session:
+            ended = await service.revoke_all(session, caller, ports, account_id=api.user_id(caller))
+        forget_cookies(response)
         return Ended(sessions=ended)
 
     async def _revoke(caller: Caller, session_id: UUID) -> None:

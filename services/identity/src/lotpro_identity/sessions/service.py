@@ -11,7 +11,7 @@ from sqlalchemy import Row, delete, func, insert, select, update
 
 from lotpro_identity.accounts import attempts
 from lotpro_identity.accounts import service as accounts
-from lotpro_identity.accounts.domain import Account
+from lotpro_identity.accounts.domain import ACTIVITY_NOTED, Account
 from lotpro_identity.alerts import service as alerts
 from lotpro_identity.alerts.domain import Topic
 from lotpro_identity.breakglass import service as breakglass
@@ -115,6 +115,9 @@ async def seen(session: Session, caller: Caller, ports: Ports, *, account: Accou
         ).where(SESSIONS.c.account_id == account.id)
     )
     count, known_agent, known_network, last = found.one()
+    if not count and now - account.created_at > session_lifetime():
+        # Their sessions are forgotten after that long; the account is none that begins.
+        count, last = 1, account.last_active_at
     speed = await _speed(session, ports, account.id, ip=caller.origin.ip) if ports.places.are_known else 0.0
     return risk.Seen(
         earlier_sessions=count, known_agent=bool(known_agent), known_network=bool(known_network),
@@ -221,8 +224,12 @@ async def refresh(session: Session, caller: Caller, ports: Ports, *, refresh_tok
     return Opened(row.id, token, fresh, stays=row.stays)
 
 
-async def step_up(session: Session, caller: Caller, ports: Ports, *, amr: str, factor: str) -> str:
-    """A new access token for the caller's session, now that a second factor was given again; raises SessionOver."""
+async def step_up(session: Session, caller: Caller, ports: Ports, *, amr: str, factor: str) -> Opened:
+    """New tokens for the caller's session, now that a second factor was given again; raises SessionOver.
+
+    The refresh token is another one too (OWASP ASVS 5.0, 7.2.4): who has stolen the one before may do no more with it
+    than before, and ends the session by trying.
+    """
     now = ports.clock()
     row = await _own_open(session, caller, ports)
     given = tuple(dict.fromkeys((*row.amr.split(), amr)))
@@ -233,10 +240,17 @@ async def step_up(session: Session, caller: Caller, ports: Ports, *, amr: str, f
     await ports.security_log.record(
         session, caller, "identity:session:step_up", at=now, subject=("session", row.id), factor=factor
     )
-    return access_token(
+    await session.execute(
+        update(REFRESH_TOKENS)
+        .where(REFRESH_TOKENS.c.session_id == row.id, REFRESH_TOKENS.c.used_at.is_(None))
+        .values(used_at=now)
+    )
+    fresh = await _add_refresh_token(session, ports, row.id)
+    token = access_token(
         ports, account_id=row.account_id, session_id=row.id, access_version=access.version, org_id=access.org_id,
         roles=access.roles, until=access.until, aal="aal2", amr=given, auth_time=int(now.timestamp()),
     )
+    return Opened(row.id, token, fresh, stays=row.stays)
 
 
 async def switch(session: Session, caller: Caller, ports: Ports, *, org_id: UUID) -> str:
@@ -318,6 +332,27 @@ async def end_all(
     return session_ids
 
 
+async def revoke_all(session: Session, caller: Caller, ports: Ports, *, account_id: UUID) -> int:
+    """End all of one's own sessions, the present one too; answers how many."""
+    return await _revoke_but(session, caller, ports, account_id=account_id, but=None)
+
+
+async def forget(session: Session, *, as_of: datetime) -> int:
+    """Drop sessions whose time is over, with their refresh tokens; answers how many.
+
+    That somebody was there last is kept with the account first: its own note is behind by an hour at most.
+    """
+    over = SESSIONS.c.expires_at <= as_of
+    latest = (
+        select(SESSIONS.c.account_id, func.max(SESSIONS.c.last_used_at).label("used_at"))
+        .where(over).group_by(SESSIONS.c.account_id)
+    )
+    for row in await session.execute(latest):
+        await accounts.note_activity(session, row.account_id, noted=row.used_at - ACTIVITY_NOTED, now=row.used_at)
+    dropped = await session.execute(delete(SESSIONS).where(over))
+    return int(getattr(dropped, "rowcount", 0))
+
+
 async def last_used(session: Session, account_id: UUID) -> datetime | None:
     """When a session of the person was last used, as far as sessions are still kept."""
     found = await session.execute(select(func.max(SESSIONS.c.last_used_at)).where(SESSIONS.c.account_id == account_id))
@@ -333,7 +368,13 @@ async def forget_all(session: Session, ports: Ports, *, account_id: UUID) -> Non
 
 async def revoke_others(session: Session, caller: Caller, ports: Ports, *, account_id: UUID) -> int:
     """End all of one's own sessions but the present one; answers how many."""
-    ended = await end_all(session, ports, account_id=account_id, but=caller.session_id)
+    return await _revoke_but(session, caller, ports, account_id=account_id, but=caller.session_id)
+
+
+async def _revoke_but(
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, but: UUID | None
+) -> int:
+    ended = await end_all(session, ports, account_id=account_id, but=but)
     for session_id in ended:
         await ports.security_log.record(
             session, caller, "identity:session:revoke", at=ports.clock(), subject=("session", session_id)

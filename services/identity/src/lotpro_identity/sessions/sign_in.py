@@ -157,22 +157,22 @@ class SigningIn:
             raise CredentialsInvalid
         return opened
 
-    async def step_up(self, account_id: UUID, *, totp: str | None, passkey: PasskeyProof | None) -> str:
-        """A renewed access token for a strong factor given again; raises CredentialsInvalid and TooManyAttempts."""
+    async def step_up(self, account_id: UUID, *, totp: str | None, passkey: PasskeyProof | None) -> Opened:
+        """Renewed tokens for a strong factor given again; raises CredentialsInvalid and TooManyAttempts."""
         kind = Kind.TOTP if totp is not None else Kind.PASSKEY
         await self._reserve_factor(account_id)
-        token = None
+        opened = None
         async with self._database.begin(self._caller) as session:
             if await self._is_strong(session, account_id, totp=totp, passkey=passkey):
                 await attempts.forgive(session, self._factor_tries(account_id))
-                token = await service.step_up(session, self._caller, self._ports, amr=AMR[kind], factor=kind)
+                opened = await service.step_up(session, self._caller, self._ports, amr=AMR[kind], factor=kind)
             else:
                 await service.record_failure(
                     session, self._caller, self._ports, account_id=account_id, factor=kind
                 )
-        if token is None:
+        if opened is None:
             raise CredentialsInvalid
-        return token
+        return opened
 
     async def _reserve_factor(self, account_id: UUID, device: UUID | None = None) -> None:
         tries = self._factor_tries(account_id, device)
