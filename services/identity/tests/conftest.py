@@ -136,6 +136,11 @@ class Identity:
 
     async def member(self, owner: Person, role: str, *, store: bool = True) -> Person:
         """Somebody who was invited by the owner and has signed in."""
+        person, token = await self.invited(owner, role, store=store)
+        return await self.enrolled(person, token)
+
+    async def invited(self, owner: Person, role: str, *, store: bool = True) -> tuple[Person, str]:
+        """Somebody who accepted the owner's invitation, and the enrolment token."""
         email = f"{uuid4().hex[:12]}@prairie-motors.com"
         here = (await self.get("/organisations/current", token=owner.access_token)).json()["stores"][0]["id"]
         invite = {"email": email, "role": role} | ({"store_id": here} if store else {})
@@ -146,7 +151,7 @@ class Identity:
         }
         joined = await self.post("/invitations:accept", accept)
         assert joined.status_code == 200, joined.text
-        return await self.enrolled(Person(email, accept["password"]), joined.json()["access_token"])
+        return Person(email, accept["password"]), joined.json()["access_token"]
 
     async def ask(
         self, method: str, path: str, person: Person, body: Any = None, *, version: int | None = None

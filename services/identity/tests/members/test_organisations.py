@@ -94,12 +94,14 @@ async def test_a_factor_that_the_organisation_forbids_opens_no_session(identity:
 
 
 async def test_whose_only_factor_was_forbidden_gives_it_and_then_enrols_a_better_one(identity: Identity) -> None:
-    person, token = await identity.confirmed()
+    owner = await identity.owner()
+    person, token = await identity.invited(owner, "sales")
     await identity.post("/factors/codes", {"channel": "email"}, token=token)
     code = (await identity.mailed(person.email)).code
     first = await identity.post("/factors/codes:confirm", {"channel": "email", "code": code}, token=token)
     person.access_token = first.json()["access_token"]
-    await identity.ask("PATCH", "/organisations/current", person, {"allow_email_factor": False}, version=1)
+    changed = await identity.ask("PATCH", "/organisations/current", owner, {"allow_email_factor": False}, version=1)
+    assert changed.status_code == 200, changed.text
     identity.clock.advance(timedelta(minutes=1))
     asked = await identity.post("/sessions", {"email": person.email, "password": person.password})
     assert asked.json()["status"] == "factor_required", "the password alone must not enrol anything"

@@ -108,7 +108,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
         """Send the code for the second step by SMS or e-mail, to somebody who set that up."""
         steps = SigningIn(database, ports, caller)
         known = await steps.by_ticket(body.ticket)
-        await steps.send_code(known.account.id, Kind(body.channel))
+        await steps.send_code(known, Kind(body.channel))
         return Response(status_code=202)
 
     @routes.get("/csrf", status_code=204)

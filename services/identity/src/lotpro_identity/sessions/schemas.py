@@ -81,6 +81,8 @@ class SignIn(Body):
             raise ValueError("Send email and password, the ticket of the first step, or a passkey.")
         if self.ticket is not None and not self.factor:
             raise ValueError("Send a second factor with the ticket.")
+        if self.ticket is None and (self.sms_code is not None or self.email_code is not None):
+            raise ValueError("Send the ticket that the code was asked for with.")
         factors = (self.totp, self.sms_code, self.email_code, self.recovery_code, self.passkey)
         if sum(value is not None for value in factors) > 1:
             raise ValueError("Send one second factor.")

@@ -37,6 +37,8 @@ class Known:
     device_id: UUID | None = None
     #: The organisation whose provider vouched for them in the first step, instead of a password.
     federated: UUID | None = None
+    #: The ticket it was shown by, when this is the second step.
+    ticket: str = ""
 
 
 class SigningIn:
@@ -84,7 +86,7 @@ class SigningIn:
         account = await accounts.read(self._database.reader(self._caller), account_id=ticket.account_id)
         if account is None or not account.may_sign_in or password_mark(account) != ticket.password:
             raise CredentialsInvalid
-        return Known(account, [], ticket.device_id, ticket.federated)
+        return Known(account, [], ticket.device_id, ticket.federated, text)
 
     async def _device(self, account: Account | None, token: str | None) -> UUID | None:
         if account is None or not token:
@@ -108,11 +110,15 @@ class SigningIn:
                 factor="trusted_device", aal="aal1", stays=stays,
             )
 
-    async def send_code(self, account_id: UUID, kind: Kind) -> None:
+    async def send_code(self, known: Known, kind: Kind) -> None:
         """Send a code for the second step; raises TooManyAttempts."""
+        account_id = known.account.id
         async with self._database.begin(self._caller) as session:
             org_id = await organisations.home_of(session, account_id)
-            await codes.send(session, self._caller, self._ports, account_id=account_id, org_id=org_id, kind=kind)
+            await codes.send(
+                session, self._caller, self._ports, account_id=account_id, org_id=org_id, kind=kind,
+                ticket=known.ticket,
+            )
 
     async def by_factor(self, known: Known, body: SignIn, *, trust: bool) -> Opened | Account:
         """A session for the right second factor; raises CredentialsInvalid and TooManyAttempts.
@@ -124,7 +130,7 @@ class SigningIn:
         await self._reserve_factor(account_id, known.device_id)
         opened: Opened | Account | None = None
         async with self._database.begin(self._caller) as session:
-            if await self._is_usable(session, account_id, name) and await self._is_right(session, account_id, body):
+            if await self._is_usable(session, account_id, name) and await self._is_right(session, known, body):
                 opened = await self._proven(session, known, name, trust=trust, stays=body.stay_signed_in)
             else:
                 await service.record_failure(
@@ -196,14 +202,17 @@ class SigningIn:
     async def _is_usable(self, session: Session, account_id: UUID, name: str) -> bool:
         return name not in (Kind.SMS, Kind.EMAIL) or name in await factors.kinds_of(session, account_id)
 
-    async def _is_right(self, session: Session, account_id: UUID, body: SignIn) -> bool:
+    async def _is_right(self, session: Session, known: Known, body: SignIn) -> bool:
+        account_id = known.account.id
         if body.recovery_code is not None:
             return await factors.use_recovery_code(
                 session, self._ports, account_id=account_id, code=body.recovery_code
             )
         for kind, code in ((Kind.SMS, body.sms_code), (Kind.EMAIL, body.email_code)):
             if code is not None:
-                return await codes.use(session, self._ports, account_id=account_id, kind=kind, code=code)
+                return await codes.use(
+                    session, self._ports, account_id=account_id, kind=kind, code=code, ticket=known.ticket
+                )
         return await self._is_strong(session, account_id, totp=body.totp, passkey=body.passkey)
 
     async def _is_strong(
