@@ -2,6 +2,8 @@
 
 from uuid import uuid4
 
+import pytest
+
 from services.identity.tests.conftest import PASSWORD, Identity, Person, claims_of
 
 NEXT = "nine-loud-lots-at-dusk"
@@ -75,6 +77,30 @@ async def test_of_a_locked_account_the_password_resets_no_factors(identity: Iden
     assert (await identity.post("/accounts:not-me", {"token": alert.code})).status_code == 204
     answer = await identity.post("/factors:reset", {"token": token, "password": PASSWORD})
     assert (answer.status_code, answer.json()["code"]) == (401, "identity.credentials_invalid")
+
+
+async def test_a_mailbox_alone_opens_no_account(identity: Identity) -> None:
+    """Whoever reads somebody's mail can set a password; a code that comes by the same way is no second means."""
+    person, token = await identity.confirmed()
+    await identity.post("/factors/codes", {"channel": "email"}, token=token)
+    code = (await identity.mailed(person.email)).code
+    enrolled = await identity.post("/factors/codes:confirm", {"channel": "email", "code": code}, token=token)
+    recovery_code, *_ = enrolled.json()["recovery_codes"]
+    await identity.post("/passwords:request-reset", {"email": person.email})
+    link = (await identity.mailed(person.email)).code
+    assert (await identity.post("/passwords:reset", {"token": link, "password": NEXT})).status_code == 204
+    asked = (await identity.post("/sessions", {"email": person.email, "password": NEXT})).json()
+    assert (asked["status"], asked["factors"]) == ("factor_required", ["recovery_code"])
+    sent = await identity.post("/sessions:send-code", {"ticket": asked["ticket"], "channel": "email"})
+    assert sent.status_code == 202
+    with pytest.raises(AssertionError, match="nothing was mailed"):
+        await identity.mailed(person.email)
+    refused = await identity.post("/sessions", {"ticket": asked["ticket"], "email_code": code})
+    assert refused.json()["code"] == "identity.credentials_invalid"
+    by_code = await identity.post("/sessions", {"ticket": asked["ticket"], "recovery_code": recovery_code})
+    assert by_code.json()["status"] == "signed_in", by_code.text
+    again = (await identity.post("/sessions", {"email": person.email, "password": NEXT})).json()
+    assert again["factors"] == ["email", "recovery_code"], "two means were shown"
 
 
 async def test_nobody_resets_the_factors_of_strangers_or_of_themselves(identity: Identity) -> None:

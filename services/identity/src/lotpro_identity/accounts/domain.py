@@ -74,6 +74,8 @@ class Account:
     delete_after: datetime | None
     #: Somebody else may know the password: it opens nothing until a new one is set.
     reset_required_at: datetime | None = None
+    #: The password was set by a link from the mailbox, and nothing else was shown since: a code from there is no second means.
+    password_mailed_at: datetime | None = None
     job_title: bytes | None = None
     department: bytes | None = None
     position: bytes | None = None
@@ -144,8 +146,8 @@ def former(account_id: UUID) -> dict[str, object]:
     """What stands in an account in place of the person: an address nobody can have and a hash nothing matches."""
     return {
         "name": FORMER_NAME, "email": f"former-{account_id}@invalid", "phone": None, "locale": DEFAULT_LOCALE,
-        "password_hash": "!", "email_confirmed_at": None, "reset_required_at": None, "time_zone": None,
-        "picture_id": None, **dict.fromkeys(SEALED),
+        "password_hash": "!", "email_confirmed_at": None, "reset_required_at": None,
+        "password_mailed_at": None, "time_zone": None, "picture_id": None, **dict.fromkeys(SEALED),
     }
 
 

@@ -1,5 +1,6 @@
 """Use cases of passwords. Hashing happens before, outside the transaction."""
 
+from datetime import datetime
 from uuid import UUID
 
 from lotpro_identity.accounts import attempts
@@ -58,7 +59,10 @@ async def reset(session: Session, caller: Caller, ports: Ports, *, token: str, p
     row = await challenges.answer_token(
         session, token=token, purpose=Purpose.RESET_PASSWORD, codes=ports.codes, now=ports.clock()
     )
-    await _replace(session, caller, ports, account_id=row.account_id, password_hash=password_hash, keep=None)
+    await _replace(
+        session, caller, ports, account_id=row.account_id, password_hash=password_hash, keep=None,
+        mailed_at=ports.clock(),
+    )
     await ports.security_log.record(
         session, caller, "identity:password:reset", at=ports.clock(), actor_id=row.account_id, org_id=row.org_id,
         subject=("user", row.account_id),
@@ -66,9 +70,10 @@ async def reset(session: Session, caller: Caller, ports: Ports, *, token: str, p
 
 
 async def _replace(
-    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, password_hash: str, keep: UUID | None
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, password_hash: str, keep: UUID | None,
+    mailed_at: datetime | None = None,
 ) -> None:
-    await accounts.set_password(session, account_id, password_hash)
+    await accounts.set_password(session, account_id, password_hash, mailed_at=mailed_at)
     await sessions.end_all(session, ports, account_id=account_id, but=keep)
     await devices.revoke_all(session, caller, ports, account_id=account_id)
     await challenges.end_all(session, account_id, purposes={Purpose.RESET_PASSWORD}, now=ports.clock())

@@ -16,6 +16,7 @@ from lotpro_identity.alerts import service as alerts
 from lotpro_identity.alerts.domain import Topic
 from lotpro_identity.breakglass import service as breakglass
 from lotpro_identity.devices import service as devices
+from lotpro_identity.factors.domain import Kind
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.organisations.domain import roles_claim
 from lotpro_identity.ports import Ports
@@ -73,6 +74,8 @@ async def open_session(
     if not access.account.may_sign_in:
         raise CredentialsInvalid
     await accounts.note_activity(session, account_id, noted=access.account.last_active_at, now=now)
+    if factor != Kind.EMAIL:
+        await accounts.note_other_means(session, access.account)
     await _judge(session, caller, ports, access.account, org_id=access.org_id, session_id=session_id)
     agent, network = _indexes(caller, ports, account_id)
     key = await ports.keyring.for_subject(session, account_id)

@@ -73,7 +73,8 @@ class SigningIn:
             async with self._database.begin(self._caller) as session:
                 await accounts.rehash(session, account.id, fresh)
             account = replace(account, password_hash=fresh)
-        return Known(account, await factors.read_kinds(reader, account.id), device)
+        kinds = await factors.read_kinds(reader, account.id)
+        return Known(account, [kind for kind in kinds if not _is_same_means(account, kind)], device)
 
     async def by_ticket(self, text: str) -> Known:
         """Whose password was right at the step before, and still is theirs and opens something.
@@ -113,6 +114,8 @@ class SigningIn:
     async def send_code(self, known: Known, kind: Kind) -> None:
         """Send a code for the second step; raises TooManyAttempts."""
         account_id = known.account.id
+        if known.federated is None and _is_same_means(known.account, kind):
+            return
         async with self._database.begin(self._caller) as session:
             org_id = await organisations.home_of(session, account_id)
             await codes.send(
@@ -130,7 +133,7 @@ class SigningIn:
         await self._reserve_factor(account_id, known.device_id)
         opened: Opened | Account | None = None
         async with self._database.begin(self._caller) as session:
-            if await self._is_usable(session, account_id, name) and await self._is_right(session, known, body):
+            if await self._is_usable(session, known, name) and await self._is_right(session, known, body):
                 opened = await self._proven(session, known, name, trust=trust, stays=body.stay_signed_in)
             else:
                 await service.record_failure(
@@ -199,8 +202,10 @@ class SigningIn:
         await attempts.forgive(session, passwords, self._factor_tries(known.account.id, known.device_id))
         return opened
 
-    async def _is_usable(self, session: Session, account_id: UUID, name: str) -> bool:
-        return name not in (Kind.SMS, Kind.EMAIL) or name in await factors.kinds_of(session, account_id)
+    async def _is_usable(self, session: Session, known: Known, name: str) -> bool:
+        if known.federated is None and _is_same_means(known.account, name):
+            return False
+        return name not in (Kind.SMS, Kind.EMAIL) or name in await factors.kinds_of(session, known.account.id)
 
     async def _is_right(self, session: Session, known: Known, body: SignIn) -> bool:
         account_id = known.account.id
@@ -252,3 +257,8 @@ class SigningIn:
             await service.record_failure(
                 session, self._caller, self._ports, account_id=account_id, factor=factor
             )
+
+
+def _is_same_means(account: Account, kind: str) -> bool:
+    """Whether a factor shows no more than the password did: a code from the mailbox that the password was set from."""
+    return kind == Kind.EMAIL and account.password_mailed_at is not None
