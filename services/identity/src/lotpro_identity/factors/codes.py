@@ -7,6 +7,8 @@ from sqlalchemy import delete, insert, select
 
 from lotpro_identity.accounts import attempts
 from lotpro_identity.accounts.domain import Account, normalised_phone
+from lotpro_identity.alerts import service as alerts
+from lotpro_identity.alerts.domain import Topic
 from lotpro_identity.challenges import service as challenges
 from lotpro_identity.challenges.domain import Channel, Purpose
 from lotpro_identity.factors.domain import ChannelNotAllowed, Kind
@@ -14,6 +16,7 @@ from lotpro_identity.factors.models import FACTORS
 from lotpro_identity.factors.service import SECRET, confirmed, touch
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.ports import Ports
+from lotpro_identity.risk.domain import CODE_BURST, Signal
 from lotpro_kit import ids
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Session
@@ -84,7 +87,7 @@ async def send(
 
 
 async def use(session: Session, ports: Ports, *, account_id: UUID, kind: Kind, code: str, ticket: str) -> bool:
-    """Whether a code that was sent for the sign-in of this ticket is right; a right one is used up. Commit either way."""
+    """Whether a code that was sent for this ticket's sign-in is right; a right one is used up. Commit either way."""
     held = [row.id for row in await confirmed(session, account_id) if row.kind == kind]
     right = await _judge(
         session, ports, account_id=account_id, purpose=Purpose.SIGN_IN, code=code, channel=kind, binding=ticket
@@ -103,6 +106,8 @@ async def _send(
     await attempts.reserve_send(
         session, account=str(account_id), org=str(org_id or ""), ip=caller.origin.ip, number=number or "", now=now
     )
+    if await attempts.codes_sent(session, account=str(account_id)) == CODE_BURST:
+        await _tell_of_burst(session, caller, ports, account_id=account_id, org_id=org_id, purpose=purpose)
     await challenges.open_challenge(
         session, purpose=purpose, account_id=account_id, org_id=org_id, now=now, binding=binding,
         channel=Channel.SMS if kind is Kind.SMS else Channel.EMAIL,
@@ -111,6 +116,18 @@ async def _send(
     await ports.security_log.record(
         session, caller, "identity:factor:send_code", at=now, actor_id=account_id, org_id=org_id,
         subject=("user", account_id), factor=kind,
+    )
+
+
+async def _tell_of_burst(
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, org_id: UUID | None, purpose: Purpose
+) -> None:
+    """So many codes in a window are somebody who makes a phone ring, or who waits for one to be told to him."""
+    if purpose is Purpose.SIGN_IN:
+        await alerts.tell(session, ports, Topic.CODE_BURST, account_id=account_id, org_id=org_id)
+    await ports.security_log.record(
+        session, caller, "identity:session:suspicious", at=ports.clock(), success=False, actor_id=account_id,
+        org_id=org_id, subject=("user", account_id), changed=(Signal.CODE_BURST,),
     )
 
 

@@ -126,7 +126,7 @@ async def seen(session: Session, caller: Caller, ports: Ports, *, account: Accou
         earlier_sessions=count, known_agent=bool(known_agent), known_network=bool(known_network),
         # The present try is among them.
         failed_passwords=max(0, tried.passwords - 1), failed_factors=max(0, tried.factors - 1),
-        tries_from_address=tried.from_address,
+        tries_from_address=tried.from_address, accounts_from_address=tried.accounts, codes_sent=tried.codes,
         days_since_last=(now - last).total_seconds() / 86_400 if last else 0.0, kilometres_an_hour=speed,
     )
 
@@ -173,13 +173,19 @@ async def _judge(
 
 
 async def record_failure(
-    session: Session, caller: Caller, ports: Ports, *, account_id: UUID | None, factor: str
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID | None, factor: str, tried: str = ""
 ) -> None:
-    """Somebody did not get in."""
+    """Somebody did not get in. `tried` is the address whose password was guessed: one place that tries many is told of."""
+    ip, now = caller.origin.ip, ports.clock()
+    if tried and await attempts.accounts_tried(session, account=tried, ip=ip, now=now) == risk.MANY_ACCOUNTS:
+        await ports.security_log.record(
+            session, caller, "identity:session:suspicious", at=now, success=False, factor=factor,
+            changed=(risk.Signal.MANY_ACCOUNTS,),
+        )
     org_id = await organisations.home_of(session, account_id) if account_id else None
     await ports.security_log.record(
-        session, caller, "identity:session:create", at=ports.clock(), success=False, actor_id=account_id,
-        org_id=org_id, subject=("user", account_id) if account_id else None, factor=factor,
+        session, caller, "identity:session:create", at=now, success=False, actor_id=account_id, org_id=org_id,
+        subject=("user", account_id) if account_id else None, factor=factor,
     )
 
 

@@ -66,7 +66,7 @@ class SigningIn:
         await attempts.reserve_alone(self._database, tries, now=ports.clock())
         right = await ports.passwords.verify(password, account.password_hash if account else None)
         if account is None or not right or not account.may_sign_in:
-            await self._record_failure(account.id if account else None, "password")
+            await self._record_failure(account.id if account else None, "password", tried=address)
             raise CredentialsInvalid
         if ports.passwords.is_outdated(account.password_hash):
             fresh = await ports.passwords.hash(password)
@@ -244,18 +244,24 @@ class SigningIn:
         )
 
     async def _tell_of_fatigue(self, session: Session, account_id: UUID) -> None:
-        """Whoever fails here knows the password: the owner hears of it once a window."""
-        tried = await attempts.tries(
-            session, email="", account_id=account_id, ip=self._ip, now=self._ports.clock()
-        )
-        if tried.factors == FATIGUE:
-            org_id = await organisations.home_of(session, account_id)
-            await alerts.tell(session, self._ports, Topic.PASSWORD_KNOWN, account_id=account_id, org_id=org_id)
+        """Whoever fails here knows the password: the owner and the security log hear of it once a window.
 
-    async def _record_failure(self, account_id: UUID | None, factor: str) -> None:
+        Failures are counted by themselves and one after the other, so that none at once with others is overlooked.
+        """
+        now = self._ports.clock()
+        if await attempts.count(session, "fatigue", str(account_id), now=now) != FATIGUE:
+            return
+        org_id = await organisations.home_of(session, account_id)
+        await alerts.tell(session, self._ports, Topic.PASSWORD_KNOWN, account_id=account_id, org_id=org_id)
+        await self._ports.security_log.record(
+            session, self._caller, "identity:session:suspicious", at=now, success=False, actor_id=account_id,
+            org_id=org_id, subject=("user", account_id), changed=(risk.Signal.FACTOR_FATIGUE,),
+        )
+
+    async def _record_failure(self, account_id: UUID | None, factor: str, *, tried: str) -> None:
         async with self._database.begin(self._caller) as session:
             await service.record_failure(
-                session, self._caller, self._ports, account_id=account_id, factor=factor
+                session, self._caller, self._ports, account_id=account_id, factor=factor, tried=tried
             )
 
 
