@@ -5,9 +5,11 @@ from datetime import timedelta
 from lotpro_identity.accounts import attempts
 from lotpro_identity.breakglass import service as breakglass
 from lotpro_identity.challenges import service as challenges
+from lotpro_identity.challenges.domain import UNDO_LIFETIME
 from lotpro_identity.db import AUTHENTICATOR
 from lotpro_identity.devices import service as devices
 from lotpro_identity.factors import passkeys
+from lotpro_identity.factors import service as factors
 from lotpro_identity.federation import service as federation
 from lotpro_identity.revocations import service as revocations
 from lotpro_identity.sessions import service as sessions
@@ -20,13 +22,14 @@ KEPT = timedelta(days=1)
 
 
 def expire_challenges(database: Database) -> Job:
-    """Drops challenges, passkey ceremonies, sign-ins by SSO, counted tries and revocations that are past their use."""
+    """Drops challenges, removed factors, ceremonies, sign-ins by SSO, counted tries, revocations: all past their use."""
 
     async def work(run: Run) -> Counts:
         async with database.begin(system(scope=AUTHENTICATOR)) as session:
             counts = {
                 "challenges": await challenges.forget(session, before=run.as_of - KEPT),
                 "attempts": await attempts.forget(session, before=run.as_of),
+                "removed_factors": await factors.forget_removed(session, before=run.as_of - UNDO_LIFETIME),
                 "ceremonies": await passkeys.forget(session, before=run.as_of),
                 "sso_states": await federation.forget_states(session, before=run.as_of),
                 "revocations": await revocations.forget(session, before=run.as_of),

@@ -82,7 +82,7 @@ async def test_second_factors_that_fail_at_once_are_not_overlooked(identity: Ide
 
 
 async def test_a_burst_of_codes_is_told_once(identity: Identity) -> None:
-    owner, phone = await with_sms(identity)
+    owner, _ = await with_sms(identity)
     identity.clock.advance(timedelta(minutes=15))
     asked = await ticket(identity, owner)
     for _ in range(5):

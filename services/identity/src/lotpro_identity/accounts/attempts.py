@@ -117,7 +117,7 @@ async def count(session: Session, kind: str, who: str, *, now: datetime) -> int:
 
 
 async def accounts_tried(session: Session, *, account: str, ip: str, now: datetime) -> int | None:
-    """How many accounts were tried from an address in the window without success, where this is a new one; else None."""
+    """How many accounts were tried from an address in the window without success; None where this was one of them."""
     if await count(session, "spread", f"{ip}\x00{account}", now=now) > 1:
         return None
     return await count(session, "accounts", ip, now=now)

@@ -74,7 +74,7 @@ class Account:
     delete_after: datetime | None
     #: Somebody else may know the password: it opens nothing until a new one is set.
     reset_required_at: datetime | None = None
-    #: The password was set by a link from the mailbox; a code from there is no second means until something else was shown.
+    #: A link from the mailbox set the password: until something else was shown, a code from there is no second means.
     password_mailed_at: datetime | None = None
     job_title: bytes | None = None
     department: bytes | None = None

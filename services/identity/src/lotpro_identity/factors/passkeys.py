@@ -26,7 +26,7 @@ from webauthn.helpers.structs import (
 
 from lotpro_identity.accounts.domain import Account
 from lotpro_identity.factors.domain import Kind, PasskeyInvalid
-from lotpro_identity.factors.models import CEREMONIES, FACTORS
+from lotpro_identity.factors.models import CEREMONIES, FACTORS, IN_USE
 from lotpro_identity.factors.service import touch
 from lotpro_identity.ports import Ports
 from lotpro_kit import ids
@@ -115,7 +115,7 @@ async def finish_proof(
         return None
     found = await session.execute(
         select(FACTORS)
-        .where(FACTORS.c.credential_id == credential_id, FACTORS.c.confirmed_at.is_not(None))
+        .where(FACTORS.c.credential_id == credential_id, *IN_USE)
         .with_for_update()
     )
     row = found.one_or_none()

@@ -1,5 +1,6 @@
 """Use cases of recovery. Each needs two different means: an e-mail's link and a password, never one alone."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from lotpro_identity.accounts import service as accounts
@@ -17,10 +18,14 @@ from lotpro_kit import errors
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Session
 
+#: What an alert tells of was written this long before the alert at most.
+_SAME_MOMENT = timedelta(minutes=1)
+
 
 async def not_me(session: Session, caller: Caller, ports: Ports, *, token: str) -> None:
     """Lock an account whose owner says that an alert tells of somebody else: everything that signs in ends.
 
+    Factors that were added since go, those that were removed come back: somebody else's passkey would sign in alone.
     The password opens nothing until it is set anew by the link that is mailed now. Raises CodeInvalid.
     """
     now = ports.clock()
@@ -31,6 +36,7 @@ async def not_me(session: Session, caller: Caller, ports: Ports, *, token: str) 
     await accounts.require_reset(session, account.id, now=now)
     await sessions.end_all(session, ports, account_id=account.id)
     await devices.revoke_all(session, caller, ports, account_id=account.id)
+    await factors.undo_since(session, account.id, since=row.created_at - _SAME_MOMENT)
     await challenges.end_all(
         session, account.id, purposes={Purpose.CHANGE_EMAIL, Purpose.CONFIRM_FACTOR, Purpose.SIGN_IN}, now=now
     )

@@ -175,7 +175,7 @@ async def _judge(
 async def record_failure(
     session: Session, caller: Caller, ports: Ports, *, account_id: UUID | None, factor: str, tried: str = ""
 ) -> None:
-    """Somebody did not get in. `tried` is the address whose password was guessed: one place that tries many is told of."""
+    """Somebody did not get in. `tried` is the address whose password was guessed: who tries many is told of."""
     ip, now = caller.origin.ip, ports.clock()
     if tried and await attempts.accounts_tried(session, account=tried, ip=ip, now=now) == risk.MANY_ACCOUNTS:
         await ports.security_log.record(
