@@ -22,7 +22,7 @@ KEPT = timedelta(days=1)
 
 
 def expire_challenges(database: Database) -> Job:
-    """Drops challenges, removed factors, ceremonies, sign-ins by SSO, counted tries, revocations: all past their use."""
+    """Drops challenges, removed factors, ceremonies, SSO states, counted tries, revocations: all past their use."""
 
     async def work(run: Run) -> Counts:
         async with database.begin(system(scope=AUTHENTICATOR)) as session:

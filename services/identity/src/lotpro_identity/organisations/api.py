@@ -176,6 +176,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
             # Before anything is told or tried: who made the token up learns nothing of whoever was invited.
             invitation = await service.peek_invitation(session, ports, token=body.token)
             known = await accounts.find_by_email(session, invitation.email)
+            places = await service.names_around(session, org_id=invitation.org_id)
             if known is not None:
                 await reserve(session, "password", account=known.email, ip=caller.origin.ip, now=ports.clock())
         if known is not None:
@@ -184,7 +185,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
                 raise CodeInvalid
             hashed = known.password_hash
         else:
-            check_password(password, known=(body.name, invitation.email))
+            check_password(password, known=(body.name, invitation.email, *places))
             hashed = await ports.passwords.hash(password)
         async with database.begin(as_authenticator(caller)) as session:
             invitation = await service.invitation_for(session, ports, token=body.token)

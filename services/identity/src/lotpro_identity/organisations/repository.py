@@ -37,6 +37,13 @@ async def organisation(session: Session, org_id: UUID) -> Any:
     return (await session.execute(select(ORGANISATIONS).where(ORGANISATIONS.c.id == org_id))).one_or_none()
 
 
+async def names_around(session: Session, org_ids: Collection[UUID], *, limit: int) -> list[str]:
+    """The names of organisations, and of their stores."""
+    organisations = select(ORGANISATIONS.c.name).where(ORGANISATIONS.c.id.in_(org_ids))
+    stores = select(STORES.c.name).where(STORES.c.org_id.in_(org_ids))
+    return list((await session.execute(organisations.union_all(stores).limit(limit))).scalars())
+
+
 async def organisations_of(session: Session, account_id: UUID) -> Rows:
     """The organisations a person can be at work in, with all their columns, the one they joined first first."""
     joined = (

@@ -30,6 +30,9 @@ from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Reader, Session
 
+#: Names of places that a password is compared with; more than almost anybody works in.
+MOST_NAMES = 100
+
 
 async def sign_up(
     session: Session,
@@ -127,6 +130,12 @@ async def current(session: Session, caller: Caller) -> tuple[Row[Any], Sequence[
 async def memberships_of(session: Session, account_id: UUID) -> Sequence[Any]:
     """A person's memberships, oldest first: org_id, store_id, role, suspended_at."""
     return await repository.memberships_of(session, account_id)
+
+
+async def names_around(session: Session, *, account_id: UUID | None = None, org_id: UUID | None = None) -> list[str]:
+    """What the places are called where a person works, or an organisation's: nothing to make a password of."""
+    org_ids = {row.org_id for row in await memberships_of(session, account_id)} if account_id else set()
+    return await repository.names_around(session, org_ids | ({org_id} if org_id else set()), limit=MOST_NAMES)
 
 
 async def exists(session: Session, org_id: UUID) -> bool:
