@@ -13,7 +13,7 @@ from lotpro_identity.challenges import service as challenges
 from lotpro_identity.challenges.domain import Channel, Purpose
 from lotpro_identity.factors.domain import ChannelNotAllowed, Kind
 from lotpro_identity.factors.models import FACTORS
-from lotpro_identity.factors.service import SECRET, confirmed, touch
+from lotpro_identity.factors.service import SECRET, confirmed, number_of, touch
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.ports import Ports
 from lotpro_identity.risk.domain import CODE_BURST, Signal
@@ -77,11 +77,9 @@ async def send(
     """Send a code for the sign-in of a ticket, and for no other; nothing happens for somebody without this factor."""
     for row in await confirmed(session, account_id):
         if row.kind == kind:
-            key = await ports.keyring.existing(session, account_id)
-            number = key.decrypt(row.secret, context=SECRET) if row.secret else None
             await _send(
                 session, caller, ports, account_id=account_id, org_id=org_id, purpose=Purpose.SIGN_IN, kind=kind,
-                number=number, binding=ticket,
+                number=await number_of(session, ports, row) or None, binding=ticket,
             )
             return
 

@@ -21,6 +21,8 @@ FACTORS = Table(
     Column("public_key", LargeBinary),
     Column("sign_count", BigInteger, nullable=False, server_default="0"),
     Column("backed_up", Boolean, nullable=False, server_default="false"),
+    #: Whether it may be copied; unknown of the oldest ones.
+    Column("backup_eligible", Boolean),
     Column("confirmed_at", DateTime(timezone=True)),
     Column("last_used_at", DateTime(timezone=True)),
     #: Of no use from then on; kept for as long as that can be taken back.

@@ -32,6 +32,14 @@ async def confirmed(session: Session, account_id: UUID) -> Sequence[Row[Any]]:
     return found.all()
 
 
+async def number_of(session: Session, ports: Ports, row: Row[Any]) -> str:
+    """The phone number that a factor's codes go to; nothing for a factor that has none."""
+    if row.kind != Kind.SMS or row.secret is None:
+        return ""
+    key = await ports.keyring.existing(session, row.account_id)
+    return key.decrypt(row.secret, context=SECRET)
+
+
 async def kinds_of(session: Session, account_id: UUID) -> list[str]:
     """The kinds of factor a person can use, best first, and `recovery_code`. Empty: none yet.
 
