@@ -67,6 +67,8 @@ EXPECTED = {
     "identity:store:open": ENTITY,
     "identity:organisation:orphan": ENTITY,
     "identity:organisation:update": ENTITY,
+    "identity:organisation:suspend": ENTITY,
+    "identity:organisation:resume": ENTITY,
     "identity:federation:update": ENTITY,
     "identity:provisioning:create_token": ENTITY,
     "identity:provisioning:revoke_token": ENTITY,

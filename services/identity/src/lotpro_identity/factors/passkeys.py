@@ -109,8 +109,8 @@ async def finish_proof(
 ) -> UUID | None:
     """Whose passkey answered, or None for an answer that is not right; commit either way, the ceremony is used up.
 
-    A signature counter that went back is a copied authenticator, and not right (WebAuthn 7.2, step 22); nor is a key that
-    could not be copied and now says it can be, or the other way round (step 19).
+    A signature counter that went back is a copied authenticator, and not right (WebAuthn 7.2, step 22); nor is a key
+    that could not be copied and now says it can be, or the other way round (step 19).
     """
     try:
         challenge = await _close(session, ports, PROVE, ceremony_id, account_id=account_id)

@@ -50,7 +50,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
         response.headers.update(api.etag(organisation.version))
         return OrganisationAnswer(
             id=organisation.id, name=organisation.name, allow_sms_factor=organisation.allow_sms_factor,
-            allow_email_factor=organisation.allow_email_factor,
+            allow_email_factor=organisation.allow_email_factor, suspended=organisation.suspended_at is not None,
             stores=[StoreAnswer(id=store.id, name=store.name, time_zone=store.time_zone) for store in stores],
         )
 
@@ -77,6 +77,26 @@ def router(database: Database, ports: Ports) -> APIRouter:
                 session, caller, ports, expected=expected, changes=body.model_dump(exclude_none=True)
             )
             return await current(session, caller, response)
+
+    @routes.post(
+        "/organisations/current:suspend", status_code=204, responses=api.problems(errors.Forbidden, api.StepUpRequired)
+    )
+    async def suspend_organisation(caller: MayUpdate) -> Response:
+        """Take everybody's access but the owners' at once, for the day something is wrong; roles stay."""
+        api.check_stepped_up(caller, now=ports.clock().timestamp())
+        async with database.begin(as_authenticator(caller)) as session:
+            await service.suspend(session, caller, ports, suspended=True)
+        return Response(status_code=204)
+
+    @routes.post(
+        "/organisations/current:resume", status_code=204, responses=api.problems(errors.Forbidden, api.StepUpRequired)
+    )
+    async def resume_organisation(caller: MayUpdate) -> Response:
+        """Give everybody back what a suspension of the organisation took."""
+        api.check_stepped_up(caller, now=ports.clock().timestamp())
+        async with database.begin(as_authenticator(caller)) as session:
+            await service.suspend(session, caller, ports, suspended=False)
+        return Response(status_code=204)
 
     @routes.get("/organisations")
     async def list_own_organisations(caller: api.Signed) -> OwnOrganisations:

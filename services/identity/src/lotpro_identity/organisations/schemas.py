@@ -26,6 +26,7 @@ class OrganisationAnswer(Answer):
     name: str
     allow_sms_factor: bool
     allow_email_factor: bool
+    suspended: bool = Field(description="Whether nobody but its owners is anything there for now.")
     stores: list[StoreAnswer]
 
 

@@ -423,6 +423,37 @@ async def update_organisation(
     )
 
 
+async def suspend(session: Session, caller: Caller, ports: Ports, *, suspended: bool) -> None:
+    """Take everybody's access to the caller's organisation but its owners', or give it back; roles stay.
+
+    Who was suspended by themselves stays so. It holds on everybody's next request, in every service.
+    """
+    assert caller.org_id is not None
+    now = ports.clock()
+    organisation = await repository.organisation(session, caller.org_id)
+    if (organisation.suspended_at is not None) == suspended:
+        return
+    rows = await repository.members(session, caller.org_id)
+    await repository.set_suspended(session, caller.org_id, since=now if suspended else None)
+    after = await repository.members(session, caller.org_id)
+    touched = {
+        row.account_id for row, later in zip(rows, after, strict=True)
+        if (row.suspended_at is None) != (later.suspended_at is None)
+    }
+    event = events_pb2.MemberSuspended if suspended else events_pb2.MemberResumed
+    # Always in the same order, as whoever locks accounts does.
+    for account_id in sorted(touched):
+        await accounts.change_access(session, account_id, now=now)
+        await outbox.put(session, event(org_id=str(caller.org_id), user_id=str(account_id)))
+    await outbox.put(
+        session, events_pb2.OrganisationUpdated(org_id=str(caller.org_id), version=organisation.version + 1)
+    )
+    await ports.security_log.record(
+        session, caller, "identity:organisation:suspend" if suspended else "identity:organisation:resume", at=now,
+        subject=("organisation", caller.org_id),
+    )
+
+
 async def peek_invitation(session: Session, ports: Ports, *, token: str) -> Row[Any]:
     """The invitation that a token is of, without using it up; raises CodeInvalid."""
     challenge = await challenges.peek_token(
