@@ -133,6 +133,29 @@ async def test_an_admin_offers_a_new_start_that_only_the_members_password_takes(
     assert claims_of(renewed.access_token)["aal"] == "aal2"
 
 
+async def test_an_admin_ends_what_a_password_opens_and_only_its_owner_sets_another(identity: Identity) -> None:
+    owner = await identity.owner()
+    seller = await member(identity, owner)
+    path = f"/members/{id_of(seller)}:require-password-reset"
+    asked = await identity.ask("POST", path, owner)
+    assert (asked.status_code, asked.content) == (202, b""), "the admin is told nothing that opens anything"
+    assert await status(identity, seller.email, PASSWORD) == 401
+    assert (await identity.post("/sessions:refresh", {"refresh_token": seller.refresh_token})).status_code == 401
+    link = (await identity.mailed(seller.email)).code
+    assert (await identity.post("/passwords:reset", {"token": link, "password": NEXT})).status_code == 204
+    identity.clock.advance(timedelta(seconds=30))
+    body = {"email": seller.email, "password": NEXT, "totp": identity.code(seller)}
+    again = await identity.post("/sessions", body)
+    assert again.json()["status"] == "signed_in", "the second factor is as it was"
+    seller.access_token = again.json()["access_token"]
+    stranger = await identity.owner()
+    for whom, by, expected in (
+        (owner, owner, 409), (stranger, owner, 404), (owner, seller, 403), (seller, stranger, 404),
+    ):
+        refused = await identity.ask("POST", f"/members/{id_of(whom)}:require-password-reset", by)
+        assert refused.status_code == expected, refused.text
+
+
 async def test_of_a_locked_account_the_password_resets_no_factors(identity: Identity) -> None:
     owner = await identity.owner()
     seller = await member(identity, owner)

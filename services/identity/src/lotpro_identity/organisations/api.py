@@ -20,6 +20,7 @@ from lotpro_identity.organisations.schemas import (
     MemberAnswer,
     MemberRole,
     Members,
+    OpenOrganisation,
     OrganisationAnswer,
     OwnOrganisation,
     OwnOrganisations,
@@ -29,6 +30,7 @@ from lotpro_identity.organisations.schemas import (
 )
 from lotpro_identity.passwords.hashing import Busy
 from lotpro_identity.ports import Ports
+from lotpro_identity.sessions.domain import BoundToOrganisation, is_federated
 from lotpro_identity.sessions.schemas import Enrolment
 from lotpro_identity.sessions.tokens import enrolment_token
 from lotpro_kit import api, errors
@@ -97,6 +99,26 @@ def router(database: Database, ports: Ports) -> APIRouter:
         async with database.begin(as_authenticator(caller)) as session:
             await service.suspend(session, caller, ports, suspended=False)
         return Response(status_code=204)
+
+    @routes.post(
+        "/organisations",
+        status_code=201,
+        responses=api.problems(api.StepUpRequired, BoundToOrganisation, TimeZoneUnknown, TooManyAttempts),
+    )
+    async def create_organisation(body: OpenOrganisation, caller: api.SteppedUp, once: api.Idempotent) -> Response:
+        """Open another organisation with its first store, and own it; `POST /sessions:switch` goes there."""
+        if is_federated(caller.amr):
+            raise BoundToOrganisation
+
+        async def make() -> api.Made:
+            org_id = await service.open_organisation(
+                session, caller, ports, name=body.organisation.name, store=body.store.name,
+                time_zone=body.store.time_zone,
+            )
+            return 201, OwnOrganisation(id=org_id, name=body.organisation.name, current=False), {}
+
+        async with database.begin(as_authenticator(caller)) as session:
+            return await once.answer(session, caller, make)
 
     @routes.get("/organisations")
     async def list_own_organisations(caller: api.Signed) -> OwnOrganisations:

@@ -91,8 +91,26 @@ async def create_organisation(
     await outbox.put(
         session, events_pb2.OrganisationCreated(org_id=str(org_id), owner_id=str(owner_id), version=1)
     )
+    await ports.security_log.record(
+        session, caller, "identity:organisation:create", at=ports.clock(), actor_id=owner_id, org_id=org_id,
+        subject=("organisation", org_id),
+    )
     await _open(session, ports, caller, org_id=org_id, actor_id=owner_id, name=store, time_zone=time_zone)
     return org_id
+
+
+async def open_organisation(
+    session: Session, caller: Caller, ports: Ports, *, name: str, store: str, time_zone: str
+) -> UUID:
+    """Another organisation of somebody who has an account; answers its id. Raises TimeZoneUnknown, TooManyAttempts."""
+    check_time_zone(time_zone)
+    assert caller.user_id is not None
+    await attempts.reserve(
+        session, "organisation", account=str(caller.user_id), ip=caller.origin.ip, now=ports.clock()
+    )
+    return await create_organisation(
+        session, ports, caller, owner_id=caller.user_id, name=name, store=store, time_zone=time_zone
+    )
 
 
 async def open_store(session: Session, caller: Caller, ports: Ports, *, name: str, time_zone: str) -> UUID:
