@@ -11,6 +11,7 @@ from lotpro_identity.addresses import api as addresses_api
 from lotpro_identity.breakglass import api as breakglass_api
 from lotpro_identity.breakglass.domain import Staff
 from lotpro_identity.challenges.domain import Codes
+from lotpro_identity.clients.breaches import Breaches
 from lotpro_identity.clients.oidc import Providers
 from lotpro_identity.clients.web import Web
 from lotpro_identity.db import METADATA, ROOM
@@ -60,13 +61,14 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         clock=runtime.clock,
         blobs=runtime.blobs(settings.blob_url),
         images=Images(queue=settings.picture_queue),
+        breaches=Breaches(lambda: settings.breached_range_url or ""),
         relying_party=RelyingParty(lambda: (settings.public_url, *settings.passkey_origins)),
         level_seconds=settings.level_seconds,
         staff=Staff(lambda: settings.platform_staff),
         places=Places(lambda: settings.geoip_file),
     )
     web = Web(lambda: (settings.sandbox_issuers, settings.sandbox_domains))
-    runtime.closing.append(web.close)
+    runtime.closing += [web.close, ports.breaches.close]
     feed = Feed(database, runtime.user_tokens.revocations, runtime.clock)
 
     async def follow() -> None:

