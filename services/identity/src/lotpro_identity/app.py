@@ -68,7 +68,8 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         places=Places(lambda: settings.geoip_file),
     )
     web = Web(lambda: (settings.sandbox_issuers, settings.sandbox_domains))
-    runtime.closing += [web.close, ports.breaches.close]
+    runtime.closing.append(web.close)
+    runtime.closing.append(ports.breaches.close)
     feed = Feed(database, runtime.user_tokens.revocations, runtime.clock)
 
     async def follow() -> None:

@@ -70,7 +70,9 @@ async def set_password(
     session: Session, account_id: UUID, password_hash: str, *, mailed_at: datetime | None = None
 ) -> None:
     """Store the hash of a new password; what made one necessary is over. `mailed_at`: when a mailed link set it."""
-    values = {"password_hash": password_hash, "reset_required_at": None, "password_mailed_at": mailed_at}
+    values: dict[str, object] = {
+        "password_hash": password_hash, "reset_required_at": None, "password_mailed_at": mailed_at,
+    }
     await repository.change_fields(session, account_id, values)
 
 
