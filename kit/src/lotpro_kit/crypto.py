@@ -5,6 +5,7 @@ import hmac
 import json
 import os
 from dataclasses import dataclass
+from functools import cache
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -95,6 +96,10 @@ class Keyring:
         """A new key for a subject, and how it is stored."""
         key, nonce = AESGCM.generate_key(256), os.urandom(NONCE)
         return SubjectKey(subject_id, key), nonce + self._wrap.encrypt(nonce, key, subject_id.bytes)
+
+    def open_key(self, subject_id: UUID, wrapped: bytes) -> SubjectKey:
+        """A stored key, opened; raises Undecryptable."""
+        return self._open(subject_id, wrapped)
 
     async def existing(self, session: Session, subject_id: UUID) -> SubjectKey:
         """The subject's key; raises Undecryptable when it was destroyed or never made."""
@@ -187,10 +192,16 @@ def open_origin(sealed: bytes, private_key: str) -> Origin:
     if not sealed:
         return Origin()
     try:
-        fields = json.loads(_SUITE.decrypt(sealed, X25519PrivateKey.from_private_bytes(_key(private_key)), _SEAL_INFO))
+        fields = json.loads(_SUITE.decrypt(sealed, _opened(private_key), _SEAL_INFO))
     except (InvalidTag, ValueError) as error:
         raise Undecryptable from error
     return Origin(ip=fields["ip"], user_agent=fields["user_agent"])
+
+
+@cache
+def _opened(private_key: str) -> X25519PrivateKey:
+    """To open the key takes a third of the time that opening a seal does."""
+    return X25519PrivateKey.from_private_bytes(_key(private_key))
 
 
 def sealing_public_key(private_key: str) -> str:

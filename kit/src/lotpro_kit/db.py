@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -18,6 +18,9 @@ from lotpro_kit.caller import ALL_STORES, ANONYMOUS, Caller
 from lotpro_kit.errors import NotFound
 
 Session = AsyncSession
+
+#: A connection of the driver's own.
+Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 _NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -110,7 +113,7 @@ class Reader:
             return rows
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    async def connection(self) -> AsyncIterator[Driver]:
         """A pooled connection of the driver's own."""
         pooled = await self._engine.raw_connection()
         try:
@@ -183,6 +186,15 @@ class Database:
         async with self.reader(ANONYMOUS).connection() as connection:
             rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
             return rows
+
+    async def connect(self, **server_settings: str) -> Driver:
+        """A connection of the driver's own, outside of the pool, for what holds one as long as it runs; close it."""
+        url = self.url
+        arguments: dict[str, Any] = {"password": url.password} | self.connect_arguments
+        arguments["server_settings"] = arguments["server_settings"] | server_settings
+        return await asyncpg.connect(
+            host=url.host, port=url.port, user=url.username, database=url.database, **arguments
+        )
 
     async def ready(self) -> bool:
         """Whether the database answers."""

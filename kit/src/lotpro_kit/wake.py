@@ -43,7 +43,7 @@ class Loop:
                 await asyncio.sleep(1)
 
     async def _listen_and_work(self) -> None:
-        listener = await self._connect()
+        listener = await self._database.connect()
         try:
             await listener.add_listener(self._channel, lambda *_: self._wake.set())
             while not listener.is_closed():
@@ -55,11 +55,3 @@ class Loop:
                         await self._wake.wait()
         finally:
             await listener.close(timeout=2)
-
-    async def _connect(self) -> asyncpg.Connection:
-        """A connection of its own: listening holds it for as long as the loop runs."""
-        url = self._database.url
-        return await asyncpg.connect(
-            host=url.host, port=url.port, user=url.username, database=url.database,
-            **({"password": url.password} | self._database.connect_arguments),
-        )
