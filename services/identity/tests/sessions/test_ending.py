@@ -64,7 +64,7 @@ async def test_a_session_and_its_tokens_are_dropped_when_its_30_days_are_over(id
     assert await stored(identity, owner) == (1, 2)
     assert foreseen == await expire(identity)
     assert await stored(identity, owner) == (0, 0)
-    active = "SELECT extract(epoch FROM last_active_at)::bigint FROM accounts WHERE id = :account"
+    active = "SELECT floor(extract(epoch FROM last_active_at)) FROM accounts WHERE id = :account"
     assert await number(identity, active, id_of(owner)) == int(used_last.timestamp()), "when they were here stays known"
 
 
