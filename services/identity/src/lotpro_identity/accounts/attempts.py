@@ -98,6 +98,37 @@ async def reserve_send(session: Session, *, account: str, org: str, ip: str, num
     await _reserve(session, limits, now)
 
 
+#: Counts, and answers how many there are in the window. Rows are locked until the transaction ends, so each number is
+#: answered to one caller only.
+_COUNT = text("""
+INSERT INTO attempts AS tried (key, window_started_at, last_at, count) VALUES (:key, :now, :now, 1)
+ON CONFLICT (key) DO UPDATE SET
+    window_started_at = CASE WHEN tried.window_started_at <= :ended THEN :now ELSE tried.window_started_at END,
+    last_at = :now,
+    count = CASE WHEN tried.window_started_at <= :ended THEN 1 ELSE tried.count + 1 END
+RETURNING count
+""")
+
+
+async def count(session: Session, kind: str, who: str, *, now: datetime) -> int:
+    """Count something that has no limit; answers how often it was there in the window, this time included."""
+    counted = await session.execute(_COUNT, {"key": _key(kind, who), "now": now, "ended": now - WINDOW})
+    return int(counted.scalar_one())
+
+
+async def accounts_tried(session: Session, *, account: str, ip: str, now: datetime) -> int | None:
+    """How many accounts were tried from an address in the window without success; None where this was one of them."""
+    if await count(session, "spread", f"{ip}\x00{account}", now=now) > 1:
+        return None
+    return await count(session, "accounts", ip, now=now)
+
+
+async def codes_sent(session: Session, *, account: str) -> int:
+    """How many codes were sent for a person in the present window, after one was reserved in this transaction."""
+    found = await session.execute(select(ATTEMPTS.c.count).where(ATTEMPTS.c.key == _key("send", "account", account)))
+    return int(found.scalar_one())
+
+
 async def _reserve(session: Session, limits: list[Limit], now: datetime) -> None:
     with _refusing():
         await fetch(session, _RESERVE, *_arguments(limits, now))
@@ -125,11 +156,18 @@ class Tries:
     passwords: int
     factors: int
     from_address: int
+    #: Accounts that were tried from the address without success.
+    accounts: int
+    #: Codes sent to the person.
+    codes: int
 
 
 async def tries(session: Session, *, email: str, account_id: UUID, ip: str, now: datetime) -> Tries:
-    """What was tried on an account, and passwords from an address for any account."""
-    keys = [_key("password", "account", email), _key("factor", "account", str(account_id)), _key("password", "ip", ip)]
+    """What was tried on an account, and from an address for any account."""
+    keys = [
+        _key("password", "account", email), _key("factor", "account", str(account_id)), _key("password", "ip", ip),
+        _key("accounts", ip), _key("send", "account", str(account_id)),
+    ]
     found = await session.execute(
         select(ATTEMPTS.c.key, ATTEMPTS.c.count).where(
             ATTEMPTS.c.key.in_(keys), ATTEMPTS.c.window_started_at > now - WINDOW

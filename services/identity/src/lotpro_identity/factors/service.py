@@ -12,7 +12,7 @@ from lotpro_identity.alerts import service as alerts
 from lotpro_identity.alerts.domain import Topic
 from lotpro_identity.factors import domain
 from lotpro_identity.factors.domain import STRONG, Kind
-from lotpro_identity.factors.models import CEREMONIES, FACTORS, RECOVERY_CODES
+from lotpro_identity.factors.models import CEREMONIES, FACTORS, IN_USE, RECOVERY_CODES
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.ports import Ports
 from lotpro_kit import errors, ids, outbox
@@ -26,10 +26,18 @@ async def confirmed(session: Session, account_id: UUID) -> Sequence[Row[Any]]:
     """A person's confirmed factors, oldest first."""
     found = await session.execute(
         select(FACTORS)
-        .where(FACTORS.c.account_id == account_id, FACTORS.c.confirmed_at.is_not(None))
+        .where(FACTORS.c.account_id == account_id, *IN_USE)
         .order_by(FACTORS.c.id)
     )
     return found.all()
+
+
+async def number_of(session: Session, ports: Ports, row: Row[Any]) -> str:
+    """The phone number that a factor's codes go to; nothing for a factor that has none."""
+    if row.kind != Kind.SMS or row.secret is None:
+        return ""
+    key = await ports.keyring.existing(session, row.account_id)
+    return key.decrypt(row.secret, context=SECRET)
 
 
 async def kinds_of(session: Session, account_id: UUID) -> list[str]:
@@ -43,7 +51,7 @@ async def kinds_of(session: Session, account_id: UUID) -> list[str]:
 
 
 _KINDS = Query(
-    select(FACTORS.c.kind).where(FACTORS.c.account_id == bindparam("account_id"), FACTORS.c.confirmed_at.is_not(None))
+    select(FACTORS.c.kind).where(FACTORS.c.account_id == bindparam("account_id"), *IN_USE)
 )
 
 
@@ -67,16 +75,17 @@ async def is_enough(session: Session, account_id: UUID, *, factor: str) -> bool:
     )
 
 
-async def check_may_add(session: Session, account_id: UUID, *, enrolling: bool) -> None:
+async def check_may_add(session: Session, account_id: UUID, *, enrolling: bool) -> bool:
     """Refuse a token that only enrols the first factor once there is one, and more factors than anybody has.
 
-    Raises FactorExists and TooManyFactors.
+    Answers whether the person has a strong factor. Raises FactorExists and TooManyFactors.
     """
     held = [row.kind for row in await confirmed(session, account_id)]
     if enrolling and set(held) - await organisations.forbidden_factors(session, account_id):
         raise domain.FactorExists
     if len(held) >= domain.MOST_FACTORS:
         raise domain.TooManyFactors
+    return bool(STRONG & set(held))
 
 
 async def enrol_totp(session: Session, ports: Ports, *, account_id: UUID, name: str) -> str:
@@ -112,13 +121,10 @@ async def use_totp(session: Session, ports: Ports, *, account_id: UUID, code: st
 
 
 async def _totp(session: Session, account_id: UUID, *, confirmed: bool) -> Sequence[Row[Any]]:
-    state = FACTORS.c.confirmed_at
+    state = IN_USE if confirmed else (FACTORS.c.confirmed_at.is_(None),)
     found = await session.execute(
         select(FACTORS)
-        .where(
-            FACTORS.c.account_id == account_id, FACTORS.c.kind == Kind.TOTP,
-            state.is_not(None) if confirmed else state.is_(None),
-        )
+        .where(FACTORS.c.account_id == account_id, FACTORS.c.kind == Kind.TOTP, *state)
         .order_by(FACTORS.c.id)
         .with_for_update()
     )
@@ -162,7 +168,7 @@ async def confirm(
         subject=("factor", factor_id), factor=kind,
     )
     if first:
-        return await _new_recovery_codes(session, account_id)
+        return await _new_recovery_codes(session, account_id, now=now)
     await alerts.tell(session, ports, Topic.FACTOR_ADDED, account_id=account_id, org_id=org_id)
     return []
 
@@ -181,11 +187,12 @@ async def rename(
 async def remove(session: Session, caller: Caller, ports: Ports, *, account_id: UUID, factor_id: UUID) -> None:
     """Remove a factor; raises NotFound, and LastFactor for the last strong one and for the last of all.
 
+    It is of no use from now on, and is kept for as long as the owner can say that somebody else removed it.
     The rows are locked, so that two removals at once cannot take the last two.
     """
     found = await session.execute(
         select(FACTORS.c.id, FACTORS.c.kind)
-        .where(FACTORS.c.account_id == account_id, FACTORS.c.confirmed_at.is_not(None))
+        .where(FACTORS.c.account_id == account_id, *IN_USE)
         .order_by(FACTORS.c.id)
         .with_for_update()
     )
@@ -195,7 +202,7 @@ async def remove(session: Session, caller: Caller, ports: Ports, *, account_id: 
     kind = held.pop(factor_id)
     if not held or (kind in STRONG and not STRONG & set(held.values())):
         raise domain.LastFactor
-    await session.execute(delete(FACTORS).where(FACTORS.c.id == factor_id))
+    await session.execute(update(FACTORS).where(FACTORS.c.id == factor_id).values(removed_at=ports.clock()))
     await alerts.tell(session, ports, Topic.FACTOR_REMOVED, account_id=account_id, org_id=caller.org_id)
     await ports.security_log.record(
         session, caller, "identity:factor:remove", at=ports.clock(), subject=("factor", factor_id), factor=kind
@@ -208,6 +215,28 @@ async def remove_all(session: Session, account_id: UUID) -> None:
         await session.execute(delete(table).where(table.c.account_id == account_id))
 
 
+async def undo_since(session: Session, account_id: UUID, *, since: datetime) -> None:
+    """Take back what somebody else did to a person's factors from a moment on: theirs go, and the person's come back.
+
+    Recovery codes made since go as well. Nobody is left without any factor by it: where all are that new, they stay.
+    """
+    mine = FACTORS.c.account_id == account_id
+    await session.execute(update(FACTORS).where(mine, FACTORS.c.removed_at >= since).values(removed_at=None))
+    if any(row.confirmed_at < since for row in await confirmed(session, account_id)):
+        await session.execute(delete(FACTORS).where(mine, FACTORS.c.confirmed_at >= since))
+        await session.execute(
+            delete(RECOVERY_CODES).where(
+                RECOVERY_CODES.c.account_id == account_id, RECOVERY_CODES.c.created_at >= since
+            )
+        )
+
+
+async def forget_removed(session: Session, *, before: datetime) -> int:
+    """Drop factors that were removed before a moment; answers how many."""
+    dropped = await session.execute(delete(FACTORS).where(FACTORS.c.removed_at < before))
+    return int(getattr(dropped, "rowcount", 0))
+
+
 async def touch(session: Session, factor_id: UUID, *, now: datetime) -> None:
     """A factor was used."""
     await session.execute(update(FACTORS).where(FACTORS.c.id == factor_id).values(last_used_at=now))
@@ -215,7 +244,7 @@ async def touch(session: Session, factor_id: UUID, *, now: datetime) -> None:
 
 async def renew_recovery_codes(session: Session, caller: Caller, ports: Ports, *, account_id: UUID) -> list[str]:
     """New recovery codes, shown once; the old ones end."""
-    codes = await _new_recovery_codes(session, account_id)
+    codes = await _new_recovery_codes(session, account_id, now=ports.clock())
     await alerts.tell(session, ports, Topic.RECOVERY_CODES_RENEWED, account_id=account_id, org_id=caller.org_id)
     await ports.security_log.record(
         session, caller, "identity:factor:renew_recovery_codes", at=ports.clock(), subject=("user", account_id)
@@ -248,11 +277,12 @@ async def recovery_codes_left(session: Session, account_id: UUID) -> int:
     return int(found.scalar_one())
 
 
-async def _new_recovery_codes(session: Session, account_id: UUID) -> list[str]:
+async def _new_recovery_codes(session: Session, account_id: UUID, *, now: datetime) -> list[str]:
     codes = domain.new_recovery_codes()
     await session.execute(delete(RECOVERY_CODES).where(RECOVERY_CODES.c.account_id == account_id))
     await session.execute(
-        insert(RECOVERY_CODES), [{"account_id": account_id, "digest": domain.recovery_digest(code)} for code in codes]
+        insert(RECOVERY_CODES),
+        [{"account_id": account_id, "digest": domain.recovery_digest(code), "created_at": now} for code in codes],
     )
     return codes
 
@@ -260,7 +290,7 @@ async def _new_recovery_codes(session: Session, account_id: UUID) -> list[str]:
 async def _own(session: Session, account_id: UUID, factor_id: UUID) -> Row[Any]:
     found = await session.execute(
         select(FACTORS).where(
-            FACTORS.c.id == factor_id, FACTORS.c.account_id == account_id, FACTORS.c.confirmed_at.is_not(None)
+            FACTORS.c.id == factor_id, FACTORS.c.account_id == account_id, *IN_USE
         )
     )
     row = found.one_or_none()
