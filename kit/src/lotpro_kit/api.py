@@ -478,6 +478,9 @@ def create_app(
         redoc_url=None,
         openapi_url=f"/api/{service}/openapi.json",
         generate_unique_id_function=lambda route: route.name,
+        # `_Edge` makes the one span of a request. The framework's own, five a request, would hold paths and queries, in
+        # which people search for people.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.door = door
     app.add_exception_handler(errors.Error, _on_refusal)

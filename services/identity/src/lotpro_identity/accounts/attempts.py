@@ -44,14 +44,12 @@ Limit = tuple[bytes, int, bool]
 #: The migration's function; what it refuses it has not counted, because the statement is undone.
 _RESERVE = "SELECT reserve_tries($1, $2, $3, $4, $5, $6)"
 _REFUSED = "LT429"
-_GIVE_BACK = text("""
-WITH locked AS (
-    SELECT key FROM attempts WHERE key = ANY(CAST(:keys AS bytea[])) ORDER BY key FOR UPDATE
-)
-UPDATE attempts SET
-    count = CASE WHEN attempts.key = ANY(CAST(:forgiven AS bytea[])) THEN 0 ELSE greatest(count - 1, 0) END
+_GIVE_BACK = """
+WITH locked AS (SELECT key FROM attempts WHERE key = ANY($1::bytea[]) ORDER BY key FOR UPDATE)
+UPDATE attempts SET count = CASE WHEN attempts.key = ANY($2::bytea[]) THEN 0 ELSE greatest(count - 1, 0) END
 FROM locked WHERE attempts.key = locked.key
-""")
+"""
+_TRIES = "SELECT key, count FROM attempts WHERE key = ANY($1::bytea[]) AND window_started_at > $2"
 
 
 def limits_of(kind: str, *, account: str, ip: str, device: UUID | None = None) -> list[Limit]:
@@ -168,21 +166,15 @@ async def tries(session: Session, *, email: str, account_id: UUID, ip: str, now:
         _key("password", "account", email), _key("factor", "account", str(account_id)), _key("password", "ip", ip),
         _key("accounts", ip), _key("send", "account", str(account_id)),
     ]
-    found = await session.execute(
-        select(ATTEMPTS.c.key, ATTEMPTS.c.count).where(
-            ATTEMPTS.c.key.in_(keys), ATTEMPTS.c.window_started_at > now - WINDOW
-        )
-    )
-    counts = {bytes(key): int(count) for key, count in found}
+    counts: dict[bytes, int] = dict(await fetch(session, _TRIES, keys, now - WINDOW))
     return Tries(*(counts.get(key, 0) for key in keys))
 
 
 async def forgive(session: Session, *limits: list[Limit]) -> None:
     """Forget the tries that had to wait, after one succeeded; that one is no guess and is given back to the others."""
     every = [entry for group in limits for entry in group]
-    await session.execute(
-        _GIVE_BACK,
-        {"keys": [key for key, _, _ in every], "forgiven": [key for key, _, slowed in every if slowed]},
+    await fetch(
+        session, _GIVE_BACK, [key for key, _, _ in every], [key for key, _, slowed in every if slowed]
     )
 
 

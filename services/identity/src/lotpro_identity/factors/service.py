@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Boolean, Row, bindparam, delete, func, insert, select, update
 
 from lotpro.identity.v1 import events_pb2
 from lotpro_identity.alerts import service as alerts
 from lotpro_identity.alerts.domain import Topic
+from lotpro_identity.db import DATA_KEYS
 from lotpro_identity.factors import domain
 from lotpro_identity.factors.domain import STRONG, Kind
 from lotpro_identity.factors.models import CEREMONIES, FACTORS, IN_USE, RECOVERY_CODES
@@ -17,7 +18,7 @@ from lotpro_identity.organisations import service as organisations
 from lotpro_identity.ports import Ports
 from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
-from lotpro_kit.db import Query, Reader, Session
+from lotpro_kit.db import Query, Reader, Session, Statement
 
 SECRET = "factors.secret"  # noqa: S105 - a column's name
 
@@ -108,7 +109,7 @@ async def enrol_totp(session: Session, ports: Ports, *, account_id: UUID, name: 
 
 async def confirm_totp(session: Session, ports: Ports, *, account_id: UUID, code: str) -> UUID | None:
     """The new authenticator app, when its first code is right, else None; raises FactorMissing. Commit either way."""
-    waiting = await _totp(session, account_id, confirmed=False)
+    waiting = await _totp(session, ports, account_id, confirmed=False)
     if not waiting:
         raise domain.FactorMissing
     return await _matching(session, ports, waiting, account_id=account_id, code=code)
@@ -116,23 +117,37 @@ async def confirm_totp(session: Session, ports: Ports, *, account_id: UUID, code
 
 async def use_totp(session: Session, ports: Ports, *, account_id: UUID, code: str) -> bool:
     """Whether a code is right and new; a right one is used up."""
-    apps = await _totp(session, account_id, confirmed=True)
+    apps = await _totp(session, ports, account_id, confirmed=True)
     return await _matching(session, ports, apps, account_id=account_id, code=code) is not None
 
 
-async def _totp(session: Session, account_id: UUID, *, confirmed: bool) -> Sequence[Row[Any]]:
-    state = IN_USE if confirmed else (FACTORS.c.confirmed_at.is_(None),)
-    found = await session.execute(
-        select(FACTORS)
-        .where(FACTORS.c.account_id == account_id, FACTORS.c.kind == Kind.TOTP, *state)
-        .order_by(FACTORS.c.id)
-        .with_for_update()
+async def _totp(session: Session, ports: Ports, account_id: UUID, *, confirmed: bool) -> Sequence[Any]:
+    apps = await _TOTP.all(session, account_id=account_id, confirmed=confirmed)
+    for app in apps:
+        if app.wrapped_key is not None:
+            ports.keyring.know(session, account_id, app.wrapped_key)
+    return apps
+
+
+_TOTP = Statement(
+    select(FACTORS.c.id, FACTORS.c.secret, FACTORS.c.last_step, DATA_KEYS.c.wrapped_key)
+    .join(DATA_KEYS, DATA_KEYS.c.subject_id == FACTORS.c.account_id, isouter=True)
+    .where(
+        FACTORS.c.account_id == bindparam("account_id"), FACTORS.c.kind == Kind.TOTP,
+        FACTORS.c.removed_at.is_(None), FACTORS.c.confirmed_at.is_not(None) == bindparam("confirmed", type_=Boolean),
     )
-    return found.all()
+    .order_by(FACTORS.c.id)
+    .with_for_update(of=FACTORS)
+)
+_USE = Statement(
+    update(FACTORS)
+    .where(FACTORS.c.id == bindparam("factor_id"))
+    .values(last_step=bindparam("step"), last_used_at=bindparam("now"))
+)
 
 
 async def _matching(
-    session: Session, ports: Ports, apps: Sequence[Row[Any]], *, account_id: UUID, code: str
+    session: Session, ports: Ports, apps: Sequence[Any], *, account_id: UUID, code: str
 ) -> UUID | None:
     if not apps:
         return None
@@ -141,8 +156,7 @@ async def _matching(
         seed = key.decrypt(app.secret, context=SECRET)
         step = domain.matching_step(seed, code, now=ports.clock(), last_step=app.last_step)
         if step is not None:
-            used = {"last_step": step, "last_used_at": ports.clock()}
-            await session.execute(update(FACTORS).where(FACTORS.c.id == app.id).values(used))
+            await _USE.all(session, factor_id=app.id, step=step, now=ports.clock())
             factor_id: UUID = app.id
             return factor_id
     return None

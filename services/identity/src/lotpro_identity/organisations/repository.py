@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, case, delete, false, func, insert, or_, select
 from lotpro_identity.organisations.domain import Role
 from lotpro_identity.organisations.models import INVITATIONS, MEMBERSHIPS, ORGANISATIONS, STORES
 from lotpro_kit import ids
-from lotpro_kit.db import Query, Reader, Session
+from lotpro_kit.db import Query, Reader, Session, Statement
 
 #: Rows by the column names that each docstring lists.
 Rows = Sequence[Any]
@@ -127,13 +127,15 @@ async def stores(session: Session, org_id: UUID) -> Rows:
 
 async def memberships_of(session: Session, account_id: UUID) -> Rows:
     """A person's memberships, oldest organisation first: org_id, store_id, role, suspended_at."""
-    found = await session.execute(
-        select(MEMBERSHIPS.c.org_id, MEMBERSHIPS.c.store_id, MEMBERSHIPS.c.role, _SUSPENDED)
-        .outerjoin(ORGANISATIONS, ORGANISATIONS.c.id == MEMBERSHIPS.c.org_id)
-        .where(MEMBERSHIPS.c.account_id == account_id)
-        .order_by(MEMBERSHIPS.c.created_at, MEMBERSHIPS.c.id)
-    )
-    return found.all()
+    return await _MEMBERSHIPS_OF.all(session, account_id=account_id)
+
+
+_MEMBERSHIPS_OF = Statement(
+    select(MEMBERSHIPS.c.org_id, MEMBERSHIPS.c.store_id, MEMBERSHIPS.c.role, _SUSPENDED)
+    .outerjoin(ORGANISATIONS, ORGANISATIONS.c.id == MEMBERSHIPS.c.org_id)
+    .where(MEMBERSHIPS.c.account_id == bindparam("account_id"))
+    .order_by(MEMBERSHIPS.c.created_at, MEMBERSHIPS.c.id)
+)
 
 
 async def members(session: Session, org_id: UUID) -> Rows:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 
 from lotpro_identity.accounts import attempts
 from lotpro_identity.accounts import service as accounts
@@ -36,9 +36,31 @@ from lotpro_identity.sessions.models import REFRESH_TOKENS, SESSIONS
 from lotpro_identity.sessions.tokens import Opened, access_token, session_lifetime
 from lotpro_kit import errors, ids
 from lotpro_kit.caller import ALL_STORES, Caller
-from lotpro_kit.db import Session
+from lotpro_kit.db import Session, Statement
 
 USER_AGENT, IP = "sessions.user_agent", "sessions.ip"
+
+_EARLIER = Statement(
+    select(
+        func.count(),
+        func.bool_or(SESSIONS.c.agent_index == bindparam("agent")),
+        func.bool_or(SESSIONS.c.network_index == bindparam("network")),
+        func.max(SESSIONS.c.last_used_at),
+    ).where(SESSIONS.c.account_id == bindparam("account_id"))
+)
+_OPENED = (
+    insert(SESSIONS)
+    .values({column.name: bindparam(column.name) for column in SESSIONS.c if column.name != "revoked_at"})
+    .returning(SESSIONS.c.id, SESSIONS.c.created_at)
+    .cte("opened")
+)
+#: A session and its first refresh token in one round trip.
+_OPEN = Statement(
+    insert(REFRESH_TOKENS).from_select(
+        ["digest", "session_id", "created_at"],
+        select(bindparam("digest", type_=REFRESH_TOKENS.c.digest.type), _OPENED.c.id, _OPENED.c.created_at),
+    )
+)
 
 
 async def open_session(
@@ -79,19 +101,19 @@ async def open_session(
     await _judge(session, caller, ports, access.account, org_id=access.org_id, session_id=session_id)
     agent, network = _indexes(caller, ports, account_id)
     key = await ports.keyring.for_subject(session, account_id)
-    await session.execute(
-        insert(SESSIONS).values(
-            id=session_id, account_id=account_id, org_id=access.org_id, aal=aal, amr=" ".join(amr), created_at=now,
-            authenticated_at=proven_at, last_used_at=now, agent_index=agent, network_index=network, stays=stays,
-            user_agent=key.encrypt(caller.origin.user_agent, context=USER_AGENT),
-            ip=key.encrypt(caller.origin.ip, context=IP), expires_at=now + session_lifetime(),
-        )
+    refresh_token = _new_refresh_token()
+    await _OPEN.all(
+        session, id=session_id, account_id=account_id, org_id=access.org_id, aal=aal, amr=" ".join(amr),
+        created_at=now, authenticated_at=proven_at, last_used_at=now, agent_index=agent, network_index=network,
+        stays=stays,
+        user_agent=key.encrypt(caller.origin.user_agent, context=USER_AGENT),
+        ip=key.encrypt(caller.origin.ip, context=IP), expires_at=now + session_lifetime(),
+        digest=digest(refresh_token),
     )
     await ports.security_log.record(
         session, caller, "identity:session:create", at=now, actor_id=account_id, org_id=access.org_id,
         session_id=session_id, subject=("user", account_id), factor=factor,
     )
-    refresh_token = await _add_refresh_token(session, ports, session_id)
     token = access_token(
         ports, account_id=account_id, session_id=session_id, access_version=access.version, org_id=access.org_id,
         roles=access.roles, until=access.until, aal=aal, amr=amr, auth_time=int(proven_at.timestamp()),
@@ -109,15 +131,9 @@ async def seen(session: Session, caller: Caller, ports: Ports, *, account: Accou
     tried = await attempts.tries(
         session, email=account.email, account_id=account.id, ip=caller.origin.ip, now=now
     )
-    found = await session.execute(
-        select(
-            func.count(),
-            func.bool_or(SESSIONS.c.agent_index == agent),
-            func.bool_or(SESSIONS.c.network_index == network),
-            func.max(SESSIONS.c.last_used_at),
-        ).where(SESSIONS.c.account_id == account.id)
+    [(count, known_agent, known_network, last)] = await _EARLIER.all(
+        session, account_id=account.id, agent=agent, network=network
     )
-    count, known_agent, known_network, last = found.one()
     if not count and now - account.created_at > session_lifetime():
         # Their sessions are forgotten after that long; the account is none that begins.
         count, last = 1, account.last_active_at
@@ -429,8 +445,12 @@ async def access_of(
     return Access(account, chosen, roles)
 
 
+def _new_refresh_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
 async def _add_refresh_token(session: Session, ports: Ports, session_id: UUID) -> str:
-    token = secrets.token_urlsafe(32)
+    token = _new_refresh_token()
     await session.execute(
         insert(REFRESH_TOKENS).values(digest=digest(token), session_id=session_id, created_at=ports.clock())
     )
