@@ -1,6 +1,8 @@
 # Everything one does with lotPro. `make` alone lists the targets; CI runs the same ones.
 
 SHELL := /bin/sh
+# Where the surroundings forbid byte code, every start would compile everything it imports anew: seconds each time.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help setup run reset demo seed test e2e check lint types contracts drift proto lock migration bench dlq

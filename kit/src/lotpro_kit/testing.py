@@ -7,6 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -135,9 +136,14 @@ APP_PASSWORD = secrets.token_hex(8)
 
 
 @pytest.fixture(scope="session")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory for this test process."""
-    return tmp_path_factory.mktemp("lotpro")
+def state() -> Iterator[Path]:
+    """A directory for this test process.
+
+    Not below pytest's own folder: under root PostgreSQL runs as somebody else and must pass through the folders above
+    its data, and every pytest that starts closes pytest's folder to others again.
+    """
+    with tempfile.TemporaryDirectory(prefix="lotpro-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")
