@@ -78,7 +78,7 @@ async def _handled(connection: asyncpg.Connection, wanted: set[UUID]) -> dict[UU
     while True:
         rows = await connection.fetch(
             "SELECT event_id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at"
-            " FROM inbox WHERE event_id = ANY($1)",
+            " FROM claims WHERE event_id = ANY($1)",
             list(wanted),
         )
         if len(rows) == len(wanted) or time.monotonic() > deadline:

@@ -89,7 +89,7 @@ class Parts:
 
     routers: Sequence[APIRouter] = ()
     servicers: Sequence[rpc.Servicer] = ()
-    consumers: Sequence[bus.Consumer] = ()
+    consumers: Sequence[bus.Consumer | bus.BurstConsumer] = ()
     jobs: Sequence[Job] = ()
     loops: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     #: Keeps `runtime.user_tokens.revocations` up to date beside the doors; by default from identity's feed.
@@ -322,7 +322,7 @@ async def _work(service: Service[Settings], runtime: Runtime[Settings], parts: P
     )
     sender = link.sender()
     relay = outbox.Relay(runtime.database, sender, source=f"lotpro/{service.name}")
-    subscribers = [bus.Subscriber(link, consumer, subscription=service.name) for consumer in parts.consumers]
+    subscribers = [bus.subscriber(link, consumer, subscription=service.name) for consumer in parts.consumers]
     receiving = [asyncio.create_task(subscriber.run()) for subscriber in subscribers]
     loops = [asyncio.create_task(loop()) for loop in (relay.run, *parts.loops)]
     stopping = asyncio.create_task(stop.wait())

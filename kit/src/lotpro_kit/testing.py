@@ -359,7 +359,7 @@ def _key() -> str:
 
 
 #: One of each for the test process: its tests share a database, and rows of one may be met by another.
-AUDIT_SEALING_KEY, CURSOR_KEY, KEY_ENCRYPTION_KEY, BLIND_INDEX_KEY = (_key() for _ in range(4))
+AUDIT_SEALING_KEY, AUDIT_CHECKPOINT_KEY, CURSOR_KEY, KEY_ENCRYPTION_KEY, BLIND_INDEX_KEY = (_key() for _ in range(5))
 
 
 def settings(spec: "service.Service[Settings]", **overrides: Any) -> Settings:

@@ -46,7 +46,7 @@ _EVERY: dict[str, Callable[[], str]] = {
 }
 _OWN: dict[str, dict[str, Callable[[], str]]] = {
     "identity": {"code-key": _key, "pepper": _key, "signing-key": _signing_key},
-    "audit": {"sealing-key": _key},
+    "audit": {"sealing-key": _key, "checkpoint-key": _key},
     "billing": {
         "stripe-api-key": _provider_key("sk_test_"), "stripe-webhook-secret": _provider_key("whsec_"),
     },

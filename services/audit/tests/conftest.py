@@ -1,6 +1,8 @@
 """Audit on this test process's database, and acts to log."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,6 +29,7 @@ class Log:
     parts: service.Parts
     signer: testing.Signer
     postgres: testing.Postgres
+    clock: testing.Clock
     org_id: UUID = field(default_factory=uuid4)
     store_id: UUID = field(default_factory=uuid4)
     actor_id: UUID = field(default_factory=uuid4)
@@ -43,10 +46,56 @@ class Log:
         return events_pb2.SecurityEvent(**(values | more))
 
     async def take(self, event: Any, *, event_id: UUID | None = None) -> UUID:
-        """Handle an event as the subscription does."""
-        delivery = bus.Delivery(event_id or ids.new(), "", "lotpro/test", self.runtime.clock(), 1)
-        await self.parts.consumers[0].handlers[events_pb2.SecurityEvent](event, delivery)
-        return delivery.id
+        """Handle an event as the subscription does; raises Unreadable for one that goes to the dead letters."""
+        [refused], [taken] = await self.take_all(event, event_ids=[event_id or ids.new()])
+        if refused is not None:
+            raise refused
+        return taken
+
+    async def take_at(self, at: datetime, event: Any) -> UUID:
+        """Handle an event as it was handled at another moment."""
+        now, self.clock.now = self.clock.now, at
+        try:
+            return await self.take(event)
+        finally:
+            self.clock.now = now
+
+    async def take_all(
+        self, *events: Any, event_ids: list[UUID] | None = None
+    ) -> tuple[list[bus.Unreadable | None], list[UUID]]:
+        """Handle events as the subscription does, in one go; what became of each, and the ids."""
+        named = event_ids or [ids.new() for _ in events]
+        arrived = [
+            (event, bus.Delivery(event_id, "", "lotpro/test", self.runtime.clock(), 1))
+            for event, event_id in zip(events, named, strict=True)
+        ]
+        return list(await self.consumer.handle(arrived)), named
+
+    @property
+    def consumer(self) -> bus.BurstConsumer:
+        [consumer] = self.parts.consumers
+        assert isinstance(consumer, bus.BurstConsumer)
+        return consumer
+
+    @asynccontextmanager
+    async def leading(self) -> AsyncIterator[None]:
+        """This process writes the log, as a worker does while it runs."""
+        begun, over = asyncio.Event(), asyncio.Event()
+
+        async def lead() -> None:
+            async with self.consumer.turn():
+                begun.set()
+                await over.wait()
+
+        leader = asyncio.create_task(lead())
+        beginning = asyncio.create_task(begun.wait())
+        await asyncio.wait({leader, beginning}, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            yield
+        finally:
+            beginning.cancel()
+            over.set()
+            await leader
 
     def client(self, *roles: str, org_id: UUID | None = None, store_id: UUID | None = None) -> httpx.AsyncClient:
         """Somebody with roles in the whole organisation, or in one store."""
@@ -62,7 +111,18 @@ class Log:
 
 
 @pytest.fixture
-async def log(postgres: testing.Postgres, signer: testing.Signer) -> AsyncIterator[Log]:
-    runtime = await testing.open_runtime(app.SERVICE, postgres, signer, sealing_key=testing.AUDIT_SEALING_KEY)
-    yield Log(runtime, app.wire(runtime), signer, postgres)
+async def unled(postgres: testing.Postgres, signer: testing.Signer) -> AsyncIterator[Log]:
+    clock = testing.Clock()
+    runtime = await testing.open_runtime(
+        app.SERVICE, postgres, signer, clock=clock, sealing_key=testing.AUDIT_SEALING_KEY,
+        checkpoint_key=testing.AUDIT_CHECKPOINT_KEY
+    )
+    yield Log(runtime, app.wire(runtime), signer, postgres, clock)
     await runtime.close()
+
+
+@pytest.fixture
+async def log(unled: Log) -> AsyncIterator[Log]:
+    """The same in a process that writes the log."""
+    async with unled.leading():
+        yield unled

@@ -1,16 +1,19 @@
 """Audit, wired: the only place where its parts meet."""
 
-from functools import partial
+from functools import cache, partial
 
 from lotpro.audit.v1 import audit_pb2, audit_pb2_grpc
 from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
 from lotpro_audit.db import METADATA, ROOM
 from lotpro_audit.events import api as events_api
-from lotpro_audit.events import consumers, jobs
-from lotpro_audit.events.rpc import AuditRpc
+from lotpro_audit.events import jobs
 from lotpro_audit.participant.rpc import ParticipantRpc
 from lotpro_audit.ports import Ports
+from lotpro_audit.sequencer import consumers
+from lotpro_audit.sequencer.rpc import AuditRpc
+from lotpro_audit.sequencer.service import Sequencer
 from lotpro_audit.settings import Settings
+from lotpro_audit.tree.notes import SigningKey
 from lotpro_kit import rpc, service
 
 
@@ -19,7 +22,9 @@ def ports(runtime: service.Runtime[Settings]) -> Ports:
     settings = runtime.settings
     return Ports(
         keyring=runtime.keyring,
+        blind_index=runtime.blind_index,
         sealing_key=lambda: settings.sealing_key.get_secret_value(),
+        checkpoint_key=cache(lambda: SigningKey(settings.checkpoint_key.get_secret_value())),
         security_log=runtime.security_log,
         clock=runtime.clock,
     )
@@ -40,7 +45,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
                 ParticipantRpc(database, outside),
             ),
         ],
-        consumers=[consumers.consumer(database, outside)],
+        consumers=[consumers.consumer(Sequencer(database, outside), outside)],
         jobs=[jobs.forget_claims(database), jobs.make_days(database), jobs.expire_events(database, outside)],
         loops=[partial(jobs.keep_days_ready, database, outside)],
     )

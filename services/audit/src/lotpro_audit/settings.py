@@ -15,3 +15,5 @@ class Settings(ServiceSettings):
     #: X25519 private key, 32 bytes, base64: opens where security events came from. Its public half is every service's
     #: setting.
     sealing_key: SecretStr
+    #: Ed25519 private key, 32 bytes, base64: signs the log's checkpoints.
+    checkpoint_key: SecretStr

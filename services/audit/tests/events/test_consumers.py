@@ -19,7 +19,7 @@ async def running(log: Log, broker: testing.Broker) -> AsyncIterator[bus.Bus]:
     link = broker.open_bus("audit")
     sender = link.sender()
     relay = asyncio.create_task(outbox.Relay(log.runtime.database, sender, source="lotpro/audit").run())
-    subscriber = bus.Subscriber(link, log.parts.consumers[0], subscription="audit")
+    subscriber = bus.subscriber(link, log.consumer, subscription="audit")
     receiving = asyncio.create_task(subscriber.run())
     try:
         yield link
@@ -31,7 +31,8 @@ async def running(log: Log, broker: testing.Broker) -> AsyncIterator[bus.Bus]:
         await link.close()
 
 
-async def test_many_acts_at_once_all_arrive_and_each_stands_once(log: Log, broker: testing.Broker) -> None:
+async def test_many_acts_at_once_all_arrive_and_each_stands_once(unled: Log, broker: testing.Broker) -> None:
+    log = unled
     acts = [log.act(subject_kind="vehicle", subject_id=str(uuid4())) for _ in range(120)]
     async with running(log, broker), log.client("org_owner") as owner:
         async with log.runtime.database.begin(system()) as session:
@@ -46,8 +47,9 @@ async def test_many_acts_at_once_all_arrive_and_each_stands_once(log: Log, broke
 
 
 async def test_what_is_no_event_of_the_log_goes_to_the_dead_letters_and_holds_up_nobody(
-    log: Log, broker: testing.Broker
+    unled: Log, broker: testing.Broker
 ) -> None:
+    log = unled
     wrong = log.act("not an action", request_id=str(ids.new()))
     old = log.act(at=log.runtime.clock() - timedelta(days=400), request_id=str(ids.new()))
     good = log.act("identity:session:create")
@@ -70,7 +72,6 @@ async def test_what_is_no_event_of_the_log_goes_to_the_dead_letters_and_holds_up
                         if act.request_id in body:
                             dead[act.request_id] = message.dead_letter_error_description
                     await receiver.complete_message(message)
-        assert dead == {
-            wrong.request_id: "audit.event_unreadable", old.request_id: "audit.event_out_of_range",
-        }
+        # All three came in one burst, which goes there as a whole: what was good in it is in the log and stands once.
+        assert set(dead.values()) == {"2: audit.event_out_of_range, audit.event_unreadable"}
         assert "not an action" not in [item["action"] for item in await log.page(owner)]

@@ -44,7 +44,7 @@ async def test_an_event_that_comes_twice_stands_once(log: Log) -> None:
 async def test_the_database_does_not_hold_addresses_in_the_clear(log: Log) -> None:
     await log.take(log.act())
     async with log.runtime.database.begin(system(log.org_id)) as session:
-        dump = str((await session.execute(text("SELECT e::text, encode(origin, 'escape') FROM events e"))).all())
+        dump = str((await session.execute(text("SELECT e::text, encode(leaf, 'escape') FROM events e"))).all())
     assert "203.0.113.9" not in dump
     assert "Firefox" not in dump
 
@@ -203,7 +203,7 @@ async def test_privacy_is_told_what_concerns_a_customer_of_that_organisation_onl
         assert await found(uuid4()) == []
         described = await stub.Describe(participant_pb2.DescribeRequest())
     assert described.policy_sha256 == lotpro_policy.policy().sha256
-    assert any(column.column == "origin" for column in described.columns)
+    assert any(column.column == "leaf" for column in described.columns)
 
 
 async def test_every_column_is_declared_and_the_database_is_what_the_models_say(

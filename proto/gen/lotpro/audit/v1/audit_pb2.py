@@ -26,7 +26,7 @@ from lotpro.options.v1 import options_pb2 as lotpro_dot_options_dot_v1_dot_optio
 from lotpro.security.v1 import events_pb2 as lotpro_dot_security_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blotpro/audit/v1/audit.proto\x12\x0flotpro.audit.v1\x1a\x1flotpro/options/v1/options.proto\x1a\x1flotpro/security/v1/events.proto\"X\n\x12\x41ppendEventRequest\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x30\n\x05\x65vent\x18\x02 \x01(\x0b\x32!.lotpro.security.v1.SecurityEvent\"\'\n\x13\x41ppendEventResponse\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t2\x84\x01\n\x0c\x41uditService\x12t\n\x0b\x41ppendEvent\x12#.lotpro.audit.v1.AppendEventRequest\x1a$.lotpro.audit.v1.AppendEventResponse\"\x1a\x90\x02\x02\xaa\xbb\x18\x07privacy\xaa\xbb\x18\x08identityb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blotpro/audit/v1/audit.proto\x12\x0flotpro.audit.v1\x1a\x1flotpro/options/v1/options.proto\x1a\x1flotpro/security/v1/events.proto\"X\n\x12\x41ppendEventRequest\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x30\n\x05\x65vent\x18\x02 \x01(\x0b\x32!.lotpro.security.v1.SecurityEvent\"4\n\x13\x41ppendEventResponse\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x03\x32\x84\x01\n\x0c\x41uditService\x12t\n\x0b\x41ppendEvent\x12#.lotpro.audit.v1.AppendEventRequest\x1a$.lotpro.audit.v1.AppendEventResponse\"\x1a\x90\x02\x02\xaa\xbb\x18\x07privacy\xaa\xbb\x18\x08identityb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,7 +38,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPENDEVENTREQUEST']._serialized_start=114
   _globals['_APPENDEVENTREQUEST']._serialized_end=202
   _globals['_APPENDEVENTRESPONSE']._serialized_start=204
-  _globals['_APPENDEVENTRESPONSE']._serialized_end=243
-  _globals['_AUDITSERVICE']._serialized_start=246
-  _globals['_AUDITSERVICE']._serialized_end=378
+  _globals['_APPENDEVENTRESPONSE']._serialized_end=256
+  _globals['_AUDITSERVICE']._serialized_start=259
+  _globals['_AUDITSERVICE']._serialized_end=391
 # @@protoc_insertion_point(module_scope)

@@ -13,7 +13,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 CALLERS_FIELD_NUMBER: _builtins.int
 TOPIC_FIELD_NUMBER: _builtins.int
+BURSTS_FIELD_NUMBER: _builtins.int
 callers: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _containers.RepeatedScalarFieldContainer[_builtins.str]]
 """The services that may call this method; every other caller is refused. Empty means nobody."""
 topic: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
 """The Service Bus topic an event travels on, where it is not its package's service."""
+bursts: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.bool]
+"""Many of these may travel in one message, in CloudEvents' JSON batch format: its readers take bursts."""

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from lotpro.options.v1 import options_pb2 as lotpro_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flotpro/security/v1/events.proto\x12\x12lotpro.security.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1flotpro/options/v1/options.proto\"\xae\x03\n\rSecurityEvent\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12,\n\x07outcome\x18\x02 \x01(\x0e\x32\x1b.lotpro.security.v1.Outcome\x12\x31\n\roccurred_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nactor_kind\x18\x04 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x05 \x01(\t\x12\x14\n\x0csubject_kind\x18\x06 \x01(\t\x12\x12\n\nsubject_id\x18\x07 \x01(\t\x12\x0e\n\x06org_id\x18\x08 \x01(\t\x12\x10\n\x08store_id\x18\t \x01(\t\x12\x12\n\nsession_id\x18\n \x01(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x0b \x01(\t\x12\x12\n\nrequest_id\x18\x0c \x01(\t\x12\x10\n\x08trace_id\x18\r \x01(\t\x12\x16\n\x0e\x63hanged_fields\x18\x0e \x03(\t\x12\x15\n\rsealed_origin\x18\x0f \x01(\x0c\x12\x16\n\x0e\x63oncerned_kind\x18\x10 \x01(\t\x12\x14\n\x0c\x63oncerned_id\x18\x11 \x01(\t:\x13\xb2\xbb\x18\x0fsecurity-events*L\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_SUCCESS\x10\x01\x12\x13\n\x0fOUTCOME_FAILURE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flotpro/security/v1/events.proto\x12\x12lotpro.security.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1flotpro/options/v1/options.proto\"\xb2\x03\n\rSecurityEvent\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12,\n\x07outcome\x18\x02 \x01(\x0e\x32\x1b.lotpro.security.v1.Outcome\x12\x31\n\roccurred_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nactor_kind\x18\x04 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x05 \x01(\t\x12\x14\n\x0csubject_kind\x18\x06 \x01(\t\x12\x12\n\nsubject_id\x18\x07 \x01(\t\x12\x0e\n\x06org_id\x18\x08 \x01(\t\x12\x10\n\x08store_id\x18\t \x01(\t\x12\x12\n\nsession_id\x18\n \x01(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x0b \x01(\t\x12\x12\n\nrequest_id\x18\x0c \x01(\t\x12\x10\n\x08trace_id\x18\r \x01(\t\x12\x16\n\x0e\x63hanged_fields\x18\x0e \x03(\t\x12\x15\n\rsealed_origin\x18\x0f \x01(\x0c\x12\x16\n\x0e\x63oncerned_kind\x18\x10 \x01(\t\x12\x14\n\x0c\x63oncerned_id\x18\x11 \x01(\t:\x17\xb2\xbb\x18\x0fsecurity-events\xb8\xbb\x18\x01*L\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_SUCCESS\x10\x01\x12\x13\n\x0fOUTCOME_FAILURE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lotpro.security.v1.events_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SECURITYEVENT']._loaded_options = None
-  _globals['_SECURITYEVENT']._serialized_options = b'\262\273\030\017security-events'
-  _globals['_OUTCOME']._serialized_start=554
-  _globals['_OUTCOME']._serialized_end=630
+  _globals['_SECURITYEVENT']._serialized_options = b'\262\273\030\017security-events\270\273\030\001'
+  _globals['_OUTCOME']._serialized_start=558
+  _globals['_OUTCOME']._serialized_end=634
   _globals['_SECURITYEVENT']._serialized_start=122
-  _globals['_SECURITYEVENT']._serialized_end=552
+  _globals['_SECURITYEVENT']._serialized_end=556
 # @@protoc_insertion_point(module_scope)

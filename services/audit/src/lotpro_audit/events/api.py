@@ -3,25 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, IPvAnyAddress
 
-from lotpro_audit.events import domain, service
+from lotpro_audit.events import domain, leaf, origins, service
 from lotpro_audit.events.repository import Filter, Position
 from lotpro_audit.events.schemas import EventAnswer, Events, Party
+from lotpro_audit.events.service import Event
 from lotpro_audit.ports import Ports
 from lotpro_kit import api, errors
-from lotpro_kit.caller import Caller, Origin
+from lotpro_kit.caller import Caller
 from lotpro_kit.cursors import Cursors, InvalidCursor
 from lotpro_kit.db import Database
 
 MayView = Annotated[Caller, Depends(api.requires("audit:event:view"))]
 Outcome = Literal["success", "failure"]
-#: What ids and actions are spelled with.
-Text = Annotated[str | None, Query(max_length=96, pattern=r"^[A-Za-z0-9:._-]*$")]
+Action = Annotated[str | None, Query(max_length=96, pattern=r"^[a-z:_]*$", examples=["inventory:vehicle:sell"])]
+Address = Annotated[IPvAnyAddress | None, Query(examples=["203.0.113.9"])]
 
 
 def _storable(moment: datetime) -> datetime:
@@ -43,11 +44,12 @@ def router(database: Database, cursors: Cursors, ports: Ports) -> APIRouter:
     @routes.get("/events", responses=api.problems(errors.Forbidden, InvalidCursor))
     async def list_events(
         caller: MayView,
-        actor_id: Text = None,
-        subject_id: Text = None,
+        actor_id: UUID | None = None,
+        subject_id: UUID | None = None,
         store_id: UUID | None = None,
-        session_id: Text = None,
-        action: Text = None,
+        session_id: UUID | None = None,
+        ip: Address = None,
+        action: Action = None,
         outcome: Outcome | None = None,
         since: Moment = None,
         until: Moment = None,
@@ -57,6 +59,7 @@ def router(database: Database, cursors: Cursors, ports: Ports) -> APIRouter:
         """The organisation's security log, or that of one's stores, newest first. Looking is logged too."""
         wanted = Filter(
             actor_id=actor_id, subject_id=subject_id, store_id=store_id, session_id=session_id, action=action,
+            ip_index=None if ip is None else origins.ip_index(ports.blind_index, str(ip)),
             success=None if outcome is None else outcome == "success", since=since, until=until,
         )
         listing = f"events:{caller.org_id}:{wanted.spelled()}"
@@ -76,28 +79,31 @@ def router(database: Database, cursors: Cursors, ports: Ports) -> APIRouter:
     def _position(caller: Caller, listing: str, cursor: str | None) -> Position | None:
         if cursor is None:
             return None
-        occurred_at, event_id = cursors.read(caller, listing, cursor)
-        return datetime.fromisoformat(str(occurred_at)), UUID(str(event_id))
+        occurred_us, seq = cursors.read(caller, listing, cursor)
+        return leaf.moment(int(occurred_us or 0)), int(seq or 0)
 
-    def _page(caller: Caller, listing: str, rows: Sequence[tuple[Any, Origin]], limit: int) -> Events:
+    def _page(caller: Caller, listing: str, rows: Sequence[Event], limit: int) -> Events:
         following = None
         if len(rows) > limit:
-            last = rows[limit - 1][0]
-            following = cursors.write(caller, listing, [last.occurred_at.isoformat(), str(last.id)])
-        return Events(items=[_answer(row, origin) for row, origin in rows[:limit]], next_cursor=following)
+            last = rows[limit - 1].leaf
+            following = cursors.write(caller, listing, [last.occurred_us, last.seq])
+        return Events(items=[answer(event) for event in rows[:limit]], next_cursor=following)
 
     return routes
 
 
-def _answer(row: Any, origin: Origin) -> EventAnswer:
-    kind = domain.ocsf(row.action)
+def answer(event: Event) -> EventAnswer:
+    """An event as it is shown."""
+    made, origin = event.leaf, event.origin
     return EventAnswer(
-        id=row.id, occurred_at=row.occurred_at, action=row.action, outcome="success" if row.success else "failure",
-        actor=Party(kind=row.actor_kind, id=row.actor_id), subject=_party(row.subject_kind, row.subject_id),
-        concerned=_party(row.concerned_kind, row.concerned_id), store_id=row.store_id, session_id=row.session_id,
-        factor=row.factor, ip=origin.ip, user_agent=origin.user_agent, changed_fields=row.changed_fields,
-        request_id=row.request_id, trace_id=row.trace_id, ocsf_class_uid=kind.class_uid,
-        ocsf_class_name=kind.class_name,
+        id=UUID(made.id), seq=made.seq, org_seq=made.org_seq, occurred_at=made.occurred_at, logged_at=made.logged_at,
+        action=made.action, outcome="success" if made.success else "failure",
+        actor=Party(kind=made.actor_kind, id=made.actor_id or made.actor_name),
+        subject=_party(made.subject_kind, made.subject_id), concerned=_party(made.concerned_kind, made.concerned_id),
+        store_id=UUID(made.store_id) if made.store_id else None, session_id=made.session_id, factor=made.factor,
+        feature=made.feature, ip=origin.ip, user_agent=origin.user_agent, changed_fields=list(made.changed_fields),
+        request_id=made.request_id, trace_id=made.trace_id, ocsf_class_uid=made.class_uid,
+        ocsf_class_name=domain.ocsf(made.action).class_name, ocsf_activity_id=made.activity_id,
     )
 
 

@@ -1,28 +1,31 @@
-"""SQL of the log and its days."""
+"""SQL of reading the log, and of its days."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, insert, or_, select, text, tuple_
 
-from lotpro_audit.events.models import EVENTS
+from lotpro_audit.events.models import EVENTS, EXPIRIES
 from lotpro_kit.db import Session
 
-#: Where a list goes on: the last row's `occurred_at` and `id`.
-Position = tuple[datetime, UUID]
+#: Where a list goes on: the last row's `occurred_at` and `seq`.
+Position = tuple[datetime, int]
+#: The log is looked through from its newest day on, in windows of so many days; most lists end in the first.
+_WINDOWS = (1, 7, 30)
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events are asked for; None asks for all."""
+    """Which events are asked for; None asks for all. `subject_id` also finds acts that concerned that person."""
 
-    actor_id: str | None = None
-    subject_id: str | None = None
+    actor_id: UUID | None = None
+    subject_id: UUID | None = None
     store_id: UUID | None = None
-    session_id: str | None = None
+    session_id: UUID | None = None
+    ip_index: bytes | None = None
     action: str | None = None
     success: bool | None = None
     since: datetime | None = None
@@ -33,84 +36,109 @@ class Filter:
         return repr(self)
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """The filter as SQL; `subject_id` is also found where the act concerned that person."""
+        """The filter as SQL, but for its times."""
         found = [
             EVENTS.c[name] == value
-            for name, value in (
-                ("actor_id", self.actor_id), ("store_id", self.store_id), ("session_id", self.session_id),
-                ("action", self.action), ("success", self.success),
-            )
-            if value is not None
+            for name in ("actor_id", "store_id", "session_id", "ip_index", "action", "success")
+            if (value := getattr(self, name)) is not None
         ]
         if self.subject_id is not None:
             found.append(or_(EVENTS.c.subject_id == self.subject_id, EVENTS.c.concerned_id == self.subject_id))
-        if self.since is not None:
-            found.append(EVENTS.c.occurred_at >= self.since)
-        if self.until is not None:
-            found.append(EVENTS.c.occurred_at < self.until)
         return found
 
 
-async def add(session: Session, values: dict[str, Any]) -> None:
-    """Write one event."""
-    await session.execute(insert(EVENTS).values(values))
-
-
-async def page_of_organisation(
-    session: Session,
-    org_id: UUID,
-    stores: frozenset[UUID] | None,
-    wanted: Filter,
-    *,
-    after: Position | None,
-    limit: int,
-) -> Sequence[Any]:
-    """An organisation's events, newest first; only those of these stores, unless None asks for all."""
-    conditions = [EVENTS.c.org_id == org_id, *wanted.conditions()]
+def of_organisation(org_id: UUID, stores: Collection[UUID] | None) -> list[ColumnElement[bool]]:
+    """An organisation's events; only those of these stores, unless None asks for all."""
+    conditions = [EVENTS.c.org_id == org_id]
     if stores is not None:
         conditions.append(EVENTS.c.store_id.in_(stores))
-    return await _newest(session, conditions, after, limit)
+    return conditions
 
 
-async def page_of_actor(session: Session, user_id: UUID, *, after: Position | None, limit: int) -> Sequence[Any]:
-    """What a person did, newest first."""
-    mine = [EVENTS.c.actor_kind == "user", EVENTS.c.actor_id == str(user_id)]
-    return await _newest(session, mine, after, limit)
+def of_actor(user_id: UUID) -> list[ColumnElement[bool]]:
+    """What a person did."""
+    return [EVENTS.c.actor_id == user_id]
 
 
-async def _newest(
-    session: Session, conditions: list[ColumnElement[bool]], after: Position | None, limit: int
-) -> Sequence[Any]:
-    if after is not None:
-        conditions = [*conditions, tuple_(EVENTS.c.occurred_at, EVENTS.c.id) < after]
-    found = await session.execute(
-        select(EVENTS).where(*conditions).order_by(EVENTS.c.occurred_at.desc(), EVENTS.c.id.desc()).limit(limit)
-    )
-    return found.all()
-
-
-def _concerns(org_id: UUID, person_id: str) -> list[ColumnElement[bool]]:
+def about(org_id: UUID, person_id: UUID) -> list[ColumnElement[bool]]:
+    """The events of an organisation that name a person."""
     named = (EVENTS.c[name] == person_id for name in ("actor_id", "subject_id", "concerned_id"))
     return [EVENTS.c.org_id == org_id, or_(*named)]
 
 
-async def count_about(session: Session, org_id: UUID, person_id: str) -> int:
-    """How many events of an organisation name a person."""
-    found = await session.execute(select(func.count()).select_from(EVENTS).where(*_concerns(org_id, person_id)))
-    return int(found.scalar_one())
+def between(wanted: Filter) -> list[ColumnElement[bool]]:
+    """A filter's times as SQL."""
+    return [
+        *([EVENTS.c.occurred_at >= wanted.since] if wanted.since is not None else []),
+        *([EVENTS.c.occurred_at < wanted.until] if wanted.until is not None else []),
+    ]
 
 
-async def about(
-    session: Session, org_id: UUID, person_id: str, *, after: Position | None, limit: int
+async def newest(
+    session: Session, conditions: Sequence[ColumnElement[bool]], *, since: datetime, until: datetime,
+    after: Position | None, limit: int,
+) -> list[Any]:
+    """Events between two moments (`seq`, `leaf`), newest first, going on after a position."""
+    rows: list[Any] = []
+    newest_moment = until if after is None else min(until, after[0] + timedelta(microseconds=1))
+    for begin, end in _windows(since, newest_moment):
+        wanted = [*conditions, EVENTS.c.occurred_at >= begin, EVENTS.c.occurred_at < end]
+        if after is not None:
+            wanted.append(tuple_(EVENTS.c.occurred_at, EVENTS.c.seq) < after)
+        found = await session.execute(
+            select(EVENTS.c.occurred_at, EVENTS.c.seq, EVENTS.c.leaf)
+            .where(*wanted)
+            .order_by(EVENTS.c.occurred_at.desc(), EVENTS.c.seq.desc())
+            .limit(limit - len(rows))
+        )
+        rows += found.all()
+        if len(rows) >= limit:
+            break
+    return rows
+
+
+def _windows(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """The time between two moments in windows, the newest and smallest first, that end with days (UTC)."""
+    end = until
+    for days in (*_WINDOWS, None):
+        if end <= since:
+            return
+        begin = since
+        if days is not None:
+            midnight = datetime.combine((end - timedelta(microseconds=1)).astimezone(UTC).date(), time(), UTC)
+            begin = max(since, midnight - timedelta(days=days - 1))
+        yield begin, end
+        end = begin
+
+
+async def oldest(
+    session: Session, conditions: Sequence[ColumnElement[bool]], *, after: Position | None, limit: int
 ) -> Sequence[Any]:
-    """The events of an organisation that name a person, oldest first."""
-    conditions = _concerns(org_id, person_id)
+    """Events (`occurred_at`, `seq`, `leaf`), oldest first, going on after a position."""
+    wanted = list(conditions)
     if after is not None:
-        conditions.append(tuple_(EVENTS.c.occurred_at, EVENTS.c.id) > after)
+        wanted += [EVENTS.c.occurred_at >= after[0], tuple_(EVENTS.c.occurred_at, EVENTS.c.seq) > after]
     found = await session.execute(
-        select(EVENTS).where(*conditions).order_by(EVENTS.c.occurred_at, EVENTS.c.id).limit(limit)
+        select(EVENTS.c.occurred_at, EVENTS.c.seq, EVENTS.c.leaf)
+        .where(*wanted)
+        .order_by(EVENTS.c.occurred_at, EVENTS.c.seq)
+        .limit(limit)
     )
     return found.all()
+
+
+async def at(session: Session, seq: int) -> Any:
+    """The event at a place of the tree (`occurred_at`, `seq`, `leaf`), or None."""
+    found = await session.execute(
+        select(EVENTS.c.occurred_at, EVENTS.c.seq, EVENTS.c.leaf).where(EVENTS.c.seq == seq)
+    )
+    return found.one_or_none()
+
+
+async def count_about(session: Session, org_id: UUID, person_id: UUID) -> int:
+    """How many events of an organisation name a person."""
+    found = await session.execute(select(func.count()).select_from(EVENTS).where(*about(org_id, person_id)))
+    return int(found.scalar_one())
 
 
 async def days(session: Session) -> list[date]:
@@ -124,33 +152,46 @@ async def make_day(session: Session, day: date) -> None:
     await session.execute(text("SELECT audit_make_day(:day)"), {"day": day})
 
 
-async def drop_day(session: Session, day: date) -> int:
-    """Drop the table of a day; answers how many events it had. The database refuses a day that is still to be kept."""
-    dropped = await session.execute(text("SELECT audit_drop_day(:day)"), {"day": day})
-    return int(dropped.scalar_one())
+async def drop_day(session: Session, day: date) -> None:
+    """Drop the table of a day. The database refuses one that is still to be kept, or whose expiry is not logged."""
+    await session.execute(text("SELECT audit_drop_day(:day)"), {"day": day})
 
 
-_COUNT_DAY = text(
-    "SELECT count(*) FROM events WHERE occurred_at >= CAST(:day AS date)::timestamp AT TIME ZONE 'UTC'"
-    " AND occurred_at < (CAST(:day AS date) + 1)::timestamp AT TIME ZONE 'UTC'"
-)
-#: A key is used by events of its actor, or of its organisation; both are looked up by an index in every day.
-_UNUSED_KEYS = text(
-    "SELECT k.subject_id FROM data_keys k WHERE k.created_at < :before AND k.subject_id <> :keep"
-    " AND NOT EXISTS (SELECT FROM events e WHERE e.actor_id = k.subject_id::text)"
-    " AND NOT EXISTS (SELECT FROM events e WHERE e.org_id = k.subject_id)"
-    " ORDER BY k.created_at LIMIT :limit"
-)
-_DROP_UNUSED_KEYS = text(
-    "DELETE FROM data_keys k WHERE k.subject_id = ANY(:ids)"
-    " AND NOT EXISTS (SELECT FROM events e WHERE e.actor_id = k.subject_id::text)"
-    " AND NOT EXISTS (SELECT FROM events e WHERE e.org_id = k.subject_id)"
-)
+def within_day(day: date) -> list[ColumnElement[bool]]:
+    """The events of a day (UTC)."""
+    begin = datetime.combine(day, time(), UTC)
+    return [EVENTS.c.occurred_at >= begin, EVENTS.c.occurred_at < begin + timedelta(days=1)]
 
 
 async def count_day(session: Session, day: date) -> int:
     """How many events a day has."""
-    return int((await session.execute(_COUNT_DAY, {"day": day})).scalar_one())
+    found = await session.execute(select(func.count()).select_from(EVENTS).where(*within_day(day)))
+    return int(found.scalar_one())
+
+
+async def expiry(session: Session, day: date) -> Any:
+    """What is known of a day that went or is going (`seq`, `leaf`, `runs`), or None."""
+    return (await session.execute(select(EXPIRIES).where(EXPIRIES.c.day == day))).one_or_none()
+
+
+async def add_expiry(session: Session, *, day: date, seq: int, leaf: bytes, runs: bytes) -> None:
+    """The log says now that a day went."""
+    await session.execute(insert(EXPIRIES).values(day=day, seq=seq, leaf=leaf, runs=runs))
+
+
+#: A key is used by events of its actor, or of its organisation; both are looked up by an index in every day.
+_UNUSED = (
+    " AND NOT EXISTS (SELECT FROM events e WHERE e.actor_id = k.subject_id)"
+    " AND NOT EXISTS (SELECT FROM events e WHERE e.org_id = k.subject_id)"
+    " AND NOT EXISTS (SELECT FROM held_events e WHERE k.subject_id IN (e.actor_id, e.org_id))"
+)
+_UNUSED_KEYS = text(
+    "SELECT k.subject_id FROM data_keys k WHERE k.created_at < :before AND k.subject_id <> :keep"  # noqa: S608 - our own constant
+    f"{_UNUSED} ORDER BY k.created_at LIMIT :limit"
+)
+_DROP_UNUSED_KEYS = text(
+    "DELETE FROM data_keys k WHERE k.subject_id = ANY(:ids)" + _UNUSED  # noqa: S608 - our own constant
+)
 
 
 async def unused_keys(session: Session, *, before: datetime, keep: UUID, limit: int) -> list[UUID]:

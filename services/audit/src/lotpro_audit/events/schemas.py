@@ -19,7 +19,10 @@ class EventAnswer(Answer):
     """One act: who, when, where, what, to what, and whether it succeeded."""
 
     id: UUID
+    seq: int = Field(description="Its place in the log's tree, by which it is proven.")
+    org_seq: int = Field(description="Its number among the organisation's own events: none is left out.")
     occurred_at: datetime
+    logged_at: datetime
     action: str = Field(examples=["inventory:vehicle:sell"])
     outcome: str = Field(examples=["success"])
     actor: Party
@@ -28,6 +31,7 @@ class EventAnswer(Answer):
     store_id: UUID | None
     session_id: str
     factor: str
+    feature: str = Field(description="The page or feature that was looked at, for page views.")
     ip: str
     user_agent: str
     changed_fields: list[str]
@@ -35,6 +39,7 @@ class EventAnswer(Answer):
     trace_id: str
     ocsf_class_uid: int = Field(description="Class of the Open Cybersecurity Schema Framework.")
     ocsf_class_name: str
+    ocsf_activity_id: int
 
 
 class Events(Answer):

@@ -1,156 +1,96 @@
-"""Use cases of the log."""
+"""Use cases of the log: showing it to those who may see it."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from lotpro.audit.v1 import events_pb2
-from lotpro_audit.events import domain, repository
-from lotpro_audit.events.domain import SecurityEvent
+from sqlalchemy import ColumnElement
+
+from lotpro_audit.events import domain, leaf, origins, repository
+from lotpro_audit.events.leaf import Leaf
 from lotpro_audit.events.repository import Filter, Position
 from lotpro_audit.ports import Ports
-from lotpro_kit import errors, inbox, outbox
+from lotpro_kit import errors
 from lotpro_kit.caller import Caller, Origin
-from lotpro_kit.crypto import Undecryptable
 from lotpro_kit.db import Session
 
-ORIGIN = "events.origin"
-SEPARATOR = "\n"
-#: Stands for the key of events that name no person and no organisation.
-NOBODY = UUID(int=0)
-#: So many keys are looked at in one transaction.
-KEYS_AT_ONCE = 500
 
+class Event(NamedTuple):
+    """An event of the log with where it came from, and the key that opens that in its leaf (none when unknown)."""
 
-async def append_event(session: Session, ports: Ports, event: SecurityEvent) -> date:
-    """Write an event once, however often it comes; answers its day. Raises EventOutOfRange and EventUnreadable.
-
-    Where it came from is encrypted under the actor's key, or the organisation's, so that forgetting a person makes it
-    unreadable without touching the log. When the transaction has committed, the day's table is there for good.
-    """
-    domain.check(event)
-    day = domain.day_of(event, now=ports.clock())
-    if not await inbox.claim(session, event.id):
-        return day
-    if day not in ports.known_days:
-        await repository.make_day(session, day)
-    key_id = _key_id(event)
-    key = await ports.keyring.for_subject(session, key_id)
-    origin = key.encrypt(event.origin.ip + SEPARATOR + event.origin.user_agent, context=ORIGIN)
-    await repository.add(
-        session,
-        {
-            "occurred_at": event.occurred_at, "id": event.id, "action": event.action, "success": event.success,
-            "actor_kind": event.actor_kind, "actor_id": event.actor_id, "subject_kind": event.subject_kind,
-            "subject_id": event.subject_id, "concerned_kind": event.concerned_kind,
-            "concerned_id": event.concerned_id, "org_id": event.org_id, "store_id": event.store_id,
-            "session_id": event.session_id, "factor": event.factor, "request_id": event.request_id,
-            "trace_id": event.trace_id, "changed_fields": list(event.changed_fields), "key_id": key_id,
-            "origin": origin,
-        },
-    )
-    return day
-
-
-def _key_id(event: SecurityEvent) -> UUID:
-    if event.actor_kind == "user":
-        try:
-            return UUID(event.actor_id)
-        except ValueError:
-            pass
-    return event.org_id or NOBODY
+    leaf: Leaf
+    content: bytes
+    origin: Origin
+    origin_key: bytes
 
 
 async def list_events(
     session: Session, caller: Caller, ports: Ports, *, wanted: Filter, after: Position | None, limit: int
-) -> list[tuple[Any, Origin]]:
+) -> list[Event]:
     """A page of the caller's organisation's log (of their stores, unless they see all), newest first, and one row more.
 
-    Each row comes with where the act came from. That somebody looked is itself logged. Raises NotFound for somebody
-    without an organisation.
+    Each comes with where the act came from. That somebody looked is itself logged. Raises NotFound for somebody without
+    an organisation.
     """
     if caller.org_id is None:
         raise errors.NotFound
-    rows = await repository.page_of_organisation(
-        session, caller.org_id, caller.stores, wanted, after=after, limit=limit + 1
-    )
-    return await _shown(session, caller, ports, rows)
+    conditions = [*repository.of_organisation(caller.org_id, caller.stores), *wanted.conditions()]
+    return await _shown(session, caller, ports, conditions, wanted=wanted, after=after, limit=limit)
 
 
 async def list_own_events(
     session: Session, caller: Caller, ports: Ports, *, user_id: UUID, after: Position | None, limit: int
-) -> list[tuple[Any, Origin]]:
+) -> list[Event]:
     """What a person did, in any organisation or none, newest first, and one row more. Looking is logged."""
-    rows = await repository.page_of_actor(session, user_id, after=after, limit=limit + 1)
-    return await _shown(session, caller, ports, rows)
+    conditions = repository.of_actor(user_id)
+    return await _shown(session, caller, ports, conditions, wanted=Filter(), after=after, limit=limit)
 
 
-async def _shown(session: Session, caller: Caller, ports: Ports, rows: Sequence[Any]) -> list[tuple[Any, Origin]]:
+async def _shown(
+    session: Session, caller: Caller, ports: Ports, conditions: Sequence[ColumnElement[bool]], *, wanted: Filter,
+    after: Position | None, limit: int,
+) -> list[Event]:
     await ports.security_log.record(session, caller, "audit:event:list", at=ports.clock())
-    return await _with_origins(session, ports, rows)
+    since, until = reach(wanted.since, wanted.until, now=ports.clock())
+    rows = await repository.newest(session, conditions, since=since, until=until, after=after, limit=limit + 1)
+    return await opened(session, ports, rows)
+
+
+def reach(since: datetime | None, until: datetime | None, *, now: datetime) -> tuple[datetime, datetime]:
+    """The moments between which the log can hold anything that is asked for."""
+    begin, end = now - domain.retention() - timedelta(days=2), now + 2 * domain.AHEAD
+    return max(since or begin, begin), min(until or end, end)
 
 
 async def count_about(session: Session, *, org_id: UUID, person_id: UUID) -> int:
     """How many events of an organisation a person did or is concerned by."""
-    return await repository.count_about(session, org_id, str(person_id))
+    return await repository.count_about(session, org_id, person_id)
 
 
 async def events_about(
     session: Session, ports: Ports, *, org_id: UUID, person_id: UUID, after: Position | None, limit: int
-) -> list[tuple[Any, Origin]]:
+) -> list[Event]:
     """Those events, oldest first, each with where it came from."""
-    rows = await repository.about(session, org_id, str(person_id), after=after, limit=limit)
-    return await _with_origins(session, ports, rows)
+    rows = await repository.oldest(session, repository.about(org_id, person_id), after=after, limit=limit)
+    return await opened(session, ports, rows)
 
 
-async def _with_origins(session: Session, ports: Ports, rows: Sequence[Any]) -> list[tuple[Any, Origin]]:
-    """Each row with where it came from; unknown where the person's key was destroyed."""
-    keys = await ports.keyring.existing_many(session, {row.key_id for row in rows})
-    opened = []
-    for row in rows:
-        try:
-            ip, _, user_agent = keys[row.key_id].decrypt(row.origin, context=ORIGIN).partition(SEPARATOR)
-        except (KeyError, Undecryptable):
-            ip, user_agent = "", ""
-        opened.append((row, Origin(ip=ip, user_agent=user_agent)))
-    return opened
+async def events_of_organisation(
+    session: Session, ports: Ports, *, org_id: UUID, wanted: Filter, after: Position | None, limit: int
+) -> list[Event]:
+    """An organisation's events, oldest first: for exports."""
+    conditions = [*repository.of_organisation(org_id, None), *wanted.conditions(), *repository.between(wanted)]
+    rows = await repository.oldest(session, conditions, after=after, limit=limit)
+    return await opened(session, ports, rows)
 
 
-async def count_missing_days(session: Session, days: list[date]) -> int:
-    """How many of the days have no table yet."""
-    return len(set(days) - set(await repository.days(session)))
-
-
-async def make_days(session: Session, days: list[date]) -> int:
-    """Make the tables of days that are missing; answers how many."""
-    missing = set(days) - set(await repository.days(session))
-    for day in sorted(missing):
-        await repository.make_day(session, day)
-    return len(missing)
-
-
-async def expired_days(session: Session, *, as_of: datetime) -> list[date]:
-    """The days whose retention is over, oldest first."""
-    return domain.expired_days(await repository.days(session), as_of=as_of)
-
-
-async def count_day(session: Session, day: date) -> int:
-    """How many events a day has."""
-    return await repository.count_day(session, day)
-
-
-async def expire_day(session: Session, day: date) -> int:
-    """Drop one day and say so; answers how many events it had. The database refuses a day that is still to be kept."""
-    count = await repository.drop_day(session, day)
-    await outbox.put(session, events_pb2.DayExpired(day=day.isoformat(), count=count))
-    return count
-
-
-async def forget_keys(session: Session, *, as_of: datetime, dry_run: bool) -> int:
-    """Destroy keys, KEYS_AT_ONCE at most, of people and organisations the log holds nothing of any more."""
-    before = as_of - domain.retention()
-    unused = await repository.unused_keys(session, before=before, keep=NOBODY, limit=KEYS_AT_ONCE)
-    if unused and not dry_run:
-        return await repository.drop_unused_keys(session, unused)
-    return len(unused)
+async def opened(session: Session, ports: Ports, rows: Sequence[Any]) -> list[Event]:
+    """Rows (`leaf`) as events, with where they came from: unknown where the person's key was destroyed."""
+    found = [(leaf.read(row.leaf), row.leaf) for row in rows]
+    keys = await ports.keyring.existing_many(session, {made.key_id for made, _ in found if made.origin})
+    events = []
+    for made, content in found:
+        key = origins.key_of(keys.get(made.key_id), made) if made.origin else b""
+        events.append(Event(made, content, origins.open_origin(made, key), key))
+    return events

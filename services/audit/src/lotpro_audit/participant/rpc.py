@@ -8,9 +8,10 @@ import lotpro_policy
 from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
 from lotpro_audit.db import ROOM
 from lotpro_audit.events import service
+from lotpro_audit.events.service import Event
 from lotpro_audit.ports import Ports
 from lotpro_kit import errors, rpc
-from lotpro_kit.caller import Origin, system
+from lotpro_kit.caller import system
 from lotpro_kit.db import Database
 
 #: Events read in one transaction of an export.
@@ -61,12 +62,12 @@ class ParticipantRpc(participant_pb2_grpc.PrivacyParticipantServiceServicer):
                 found = await service.events_about(
                     session, self._ports, org_id=org_id, person_id=person_id, after=after, limit=self._at_once
                 )
-            for row, origin in found:
-                yield _record(row, origin, own=row.actor_id == str(person_id))
+            for event in found:
+                yield _record(event, own=event.leaf.actor_id == str(person_id))
             if len(found) < self._at_once:
                 return
-            last, _ = found[-1]
-            after = last.occurred_at, last.id
+            last = found[-1].leaf
+            after = last.occurred_at, last.seq
 
 
 def _person(subject: participant_pb2.Subject) -> tuple[UUID, UUID]:
@@ -76,9 +77,10 @@ def _person(subject: participant_pb2.Subject) -> tuple[UUID, UUID]:
     return rpc.request_id(subject.org_id), rpc.request_id(subject.id)
 
 
-def _record(row: Any, origin: Origin, *, own: bool) -> participant_pb2.ExportResponse:
+def _record(event: Event, *, own: bool) -> participant_pb2.ExportResponse:
     """An event as it is handed out; where somebody else acted from, and who that was, is left out."""
-    answer = participant_pb2.ExportResponse(table="events", record_id=str(row.id), third_party=not own)
+    row, origin = event.leaf, event.origin
+    answer = participant_pb2.ExportResponse(table="events", record_id=row.id, third_party=not own)
     answer.fields.update(
         {
             "occurred_at": row.occurred_at.isoformat(), "action": row.action,

@@ -1,0 +1,151 @@
+"""A leaf's bytes: what of an event the tree proves, as JSON with its keys in one order; pure.
+
+The indexed keys come first, so that the database can write the same text from its columns and a verifier can compare
+the two without reading JSON. What an event does not have is left out: a log is mostly what it repeats.
+"""
+
+import json
+from base64 import b64decode
+from binascii import b2a_base64
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+#: Whose sequence events of no organisation are in, and whose key opens what belongs to nobody.
+NOBODY = UUID(int=0)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+#: The indexed part of a leaf as the database writes it from a row's columns.
+INDEXED_SQL = (
+    "concat('{\"seq\":', seq, ',\"org_seq\":', org_seq, ',\"org\":\"' || org_id || '\"',"
+    " ',\"store\":\"' || store_id || '\"', ',\"at\":', (extract(epoch FROM occurred_at) * 1000000)::bigint,"
+    " ',\"action\":\"', action, '\",\"ok\":', CASE WHEN success THEN 'true' ELSE 'false' END,"
+    " ',\"actor\":\"' || actor_id || '\"', ',\"subject\":\"' || subject_id || '\"',"
+    " ',\"concerned\":\"' || concerned_id || '\"', ',\"session\":\"' || session_id || '\"',"
+    " ',\"ip\":\"' || encode(ip_index, 'hex') || '\"', ',\"id\":\"')"
+)
+#: What kind of actor a person is; it goes without saying.
+PERSON = "user"
+
+
+class Leaf(NamedTuple):
+    """An event in the log. Ids are UUIDs as text, empty where there is none; times are microseconds since 1970.
+
+    `origin` is the sealed address and browser; the data key of the person who acted opens it, or the organisation's.
+    """
+
+    seq: int
+    org_seq: int
+    id: str
+    org_id: str
+    store_id: str
+    occurred_us: int
+    action: str
+    success: bool
+    actor_id: str
+    subject_id: str
+    concerned_id: str
+    session_id: str
+    ip_index: bytes
+    logged_us: int
+    actor_kind: str = ""
+    actor_name: str = ""
+    subject_kind: str = ""
+    concerned_kind: str = ""
+    class_uid: int = 0
+    activity_id: int = 0
+    factor: str = ""
+    feature: str = ""
+    request_id: str = ""
+    trace_id: str = ""
+    changed_fields: tuple[str, ...] = ()
+    origin: bytes = b""
+    #: What the log says of a day that went.
+    expiry: Mapping[str, Any] | None = None
+
+    @property
+    def key_id(self) -> UUID:
+        """Whose data key opens `origin`."""
+        named = self.actor_id or self.org_id
+        return UUID(named) if named else NOBODY
+
+    @property
+    def occurred_at(self) -> datetime:
+        return moment(self.occurred_us)
+
+    @property
+    def logged_at(self) -> datetime:
+        return moment(self.logged_us)
+
+
+def microseconds(moment: datetime) -> int:
+    """A moment as microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(microseconds: int) -> datetime:
+    """What `microseconds` counted."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def write(leaf: Leaf) -> bytes:
+    """The leaf's bytes. Ids, kinds and `action` are spelled by us and not escaped; what others chose is escaped."""
+    (
+        seq, org_seq, event_id, org, store, occurred_us, action, success, actor, subject, concerned, session, ip,
+        logged_us, actor_kind, actor_name, subject_kind, concerned_kind, class_uid, activity_id, factor, feature,
+        request, trace, changed, origin, expiry,
+    ) = leaf
+    made = (
+        f'{{"seq":{seq},"org_seq":{org_seq}'
+        + (f',"org":"{org}"' if org else "")
+        + (f',"store":"{store}"' if store else "")
+        + f',"at":{occurred_us},"action":"{action}","ok":{"true" if success else "false"}'
+        + (f',"actor":"{actor}"' if actor else "")
+        + (f',"subject":"{subject}"' if subject else "")
+        + (f',"concerned":"{concerned}"' if concerned else "")
+        + (f',"session":"{session}"' if session else "")
+        + (f',"ip":"{ip.hex()}"' if ip else "")
+        + f',"id":"{event_id}","lag":{logged_us - occurred_us},"ocsf":[{class_uid},{activity_id}]'
+        + (f',"actor_kind":"{actor_kind}"' if actor_kind != PERSON else "")
+        + (f',"actor_name":"{actor_name}"' if actor_name else "")
+        + (f',"subject_kind":"{subject_kind}"' if subject_kind else "")
+        + (f',"concerned_kind":"{concerned_kind}"' if concerned_kind else "")
+        + (f',"factor":{_dumps(factor)}' if factor else "")
+        + (f',"feature":{_dumps(feature)}' if feature else "")
+        + (f',"request":{_dumps(request)}' if request else "")
+        + (f',"trace":{_dumps(trace)}' if trace else "")
+        + (f',"changed":{_dumps(changed)}' if changed else "")
+        + (f',"origin":"{b2a_base64(origin, newline=False).decode()}"' if origin else "")
+        + (f',"expiry":{_dumps(expiry)}' if expiry else "")
+        + "}"
+    )
+    return made.encode()
+
+
+_dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def read(content: bytes) -> Leaf:
+    """The leaf that `write` wrote; raises ValueError when it is no leaf."""
+    try:
+        found = json.loads(content)
+        class_uid, activity_id = found["ocsf"]
+        text = found.get
+        return Leaf(
+            seq=found["seq"], org_seq=found["org_seq"], id=found["id"], org_id=text("org", ""),
+            store_id=text("store", ""), occurred_us=found["at"], action=found["action"], success=found["ok"],
+            actor_id=text("actor", ""), subject_id=text("subject", ""), concerned_id=text("concerned", ""),
+            session_id=text("session", ""), ip_index=bytes.fromhex(text("ip", "")),
+            logged_us=found["at"] + found["lag"], actor_kind=text("actor_kind", PERSON),
+            actor_name=text("actor_name", ""),
+            subject_kind=text("subject_kind", ""), concerned_kind=text("concerned_kind", ""), class_uid=class_uid,
+            activity_id=activity_id, factor=text("factor", ""), feature=text("feature", ""),
+            request_id=text("request", ""), trace_id=text("trace", ""), changed_fields=tuple(text("changed", ())),
+            origin=b64decode(text("origin", "")), expiry=text("expiry"),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("this is no leaf of the log") from error
+

@@ -1,0 +1,44 @@
+"""The tables of legal holds, and of the events that outlived their day for one."""
+
+from sqlalchemy import BigInteger, Column, Date, DateTime, LargeBinary, String, Table, Text, Uuid, func
+
+from lotpro_audit.db import METADATA
+
+#: What is held: an organisation's events, if given only of a store, only about a person, only of a time.
+HOLDS = Table(
+    "holds",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("org_id", Uuid, nullable=False),
+    Column("store_id", Uuid),
+    Column("person_id", Uuid),
+    Column("since", DateTime(timezone=True)),
+    Column("until", DateTime(timezone=True)),
+    Column("reason", String(500), nullable=False),
+    Column("authority", String(200), nullable=False),
+    Column("placed_by", Uuid, nullable=False),
+    Column("placed_at", DateTime(timezone=True), nullable=False),
+    #: When the hold ends by itself; none ends without a day or a release.
+    Column("ends_at", DateTime(timezone=True)),
+    Column("released_by", Uuid),
+    Column("released_at", DateTime(timezone=True)),
+)
+
+#: Rows of the log as they were, with the proof that they were in it: the path from the leaf to a signed checkpoint.
+HELD_EVENTS = Table(
+    "held_events",
+    METADATA,
+    Column("seq", BigInteger, primary_key=True),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("org_seq", BigInteger, nullable=False),
+    Column("org_id", Uuid),
+    Column("store_id", Uuid),
+    Column("actor_id", Uuid),
+    Column("subject_id", Uuid),
+    Column("concerned_id", Uuid),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("path", LargeBinary, nullable=False),
+    Column("checkpoint", Text, nullable=False),
+    Column("expired_day", Date, nullable=False),
+    Column("kept_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)

@@ -1,0 +1,172 @@
+"""Use cases of the tree: growing it, signing what it is, proving what is in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lotpro_audit.ports import Ports
+from lotpro_audit.tree import domain, notes, repository
+from lotpro_audit.tree.domain import Frontier, Range, TileId
+from lotpro_kit import errors
+from lotpro_kit.db import Driver, Session
+
+
+class CheckpointUnknown(errors.NotFound):
+    """The log has no tree of this size yet."""
+
+    code = "audit.checkpoint_unknown"
+    message = "The log has no checkpoint of this size."
+
+
+class Deposed(Exception):
+    """Another leader has begun; this one must not write any more."""
+
+
+class LogDamaged(Exception):
+    """The log's state is not the one that was signed last: somebody changed it, or rolled it back."""
+
+
+@dataclass(slots=True)
+class Tree:
+    """The tree as its leader has it in memory."""
+
+    epoch: int
+    frontier: Frontier
+    edge: dict[TileId, bytes]
+
+    @property
+    def size(self) -> int:
+        return self.frontier.size
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What a tree becomes when its transaction has committed."""
+
+    frontier: Frontier
+    edge: dict[TileId, bytes]
+    note: str
+
+
+async def lead(connection: Driver, ports: Ports) -> Tree:
+    """Wait to be the leader; answers the tree. Raises LogDamaged when it is not what was signed last.
+
+    The lock lives as long as the connection does.
+    """
+    row = await repository.lead(connection)
+    size = row["size"]
+    try:
+        frontier = Frontier.read(size, row["frontier"])
+    except ValueError as error:
+        raise LogDamaged("the tree's frontier does not fit its size") from error
+    note = await repository.newest_note(connection)
+    _check_signed(frontier, note, ports)
+    places = _edge_places(size)
+    edge = await repository.edge(connection, places)
+    if {place: len(edge.get(place, b"")) // domain.HASH_BYTES for place in places} != _edge_lengths(size):
+        raise LogDamaged("the tree's tiles do not reach its edge")
+    return Tree(row["epoch"], frontier, edge)
+
+
+def _check_signed(frontier: Frontier, note: str | None, ports: Ports) -> None:
+    if note is None:
+        if frontier.size:
+            raise LogDamaged("there is no checkpoint of the tree")
+        return
+    try:
+        signed = notes.open(note, ports.checkpoint_key().verifier)
+    except notes.NoteRefused as error:
+        raise LogDamaged(f"the newest checkpoint is not ours: {error}") from error
+    if (signed.size, signed.root) != (frontier.size, frontier.root()):
+        raise LogDamaged("the tree is not what was signed last")
+
+
+def _edge_lengths(size: int) -> dict[TileId, int]:
+    """The tiles at the edge of a tree that are not full, and how many hashes they hold."""
+    lengths, level, number = {}, 0, size
+    while number:
+        if number % domain.TILE_WIDTH:
+            lengths[TileId(level, number // domain.TILE_WIDTH)] = number % domain.TILE_WIDTH
+        level, number = level + 1, number // domain.TILE_WIDTH
+    return lengths
+
+
+def _edge_places(size: int) -> list[TileId]:
+    return list(_edge_lengths(size))
+
+
+async def grow(
+    connection: Driver, tree: Tree, ports: Ports, leaves: Sequence[bytes], *,
+    at: datetime,
+) -> Growth:
+    """Add leaf hashes and sign what the tree becomes, in the connection's transaction; raises Deposed.
+
+    The tree in memory is not changed: call `grown` when the transaction has committed.
+    """
+    frontier = Frontier(tree.size, list(tree.frontier.hashes))
+    for leaf in leaves:
+        frontier.append(leaf)
+    tiles = domain.grow_tiles(tree.size, leaves, tree.edge)
+    if not await repository.grow(
+        connection, epoch=tree.epoch, old=tree.size, new=frontier.size, frontier=frontier.spelled()
+    ):
+        raise Deposed
+    await repository.write_tiles(connection, tiles)
+    note = ports.checkpoint_key().sign(notes.Checkpoint(notes.ORIGIN, frontier.size, frontier.root()))
+    await repository.add_checkpoint(connection, size=frontier.size, logged_at=at, note=note)
+    edge = {place: hashes for place, hashes in (tree.edge | tiles).items() if not domain.is_full(hashes)}
+    return Growth(frontier, edge, note)
+
+
+def grown(tree: Tree, growth: Growth) -> None:
+    """The transaction has committed: the tree is this now."""
+    tree.frontier, tree.edge = growth.frontier, growth.edge
+
+
+async def newest_checkpoint(session: Session) -> Any:
+    """The newest checkpoint (`size`, `logged_at`, `note`); raises CheckpointUnknown while there is none."""
+    found = await repository.checkpoint(session)
+    if found is None:
+        raise CheckpointUnknown
+    return found
+
+
+async def checkpoint_of(session: Session, size: int) -> Any:
+    """The checkpoint of a size; raises CheckpointUnknown."""
+    found = await repository.checkpoint_of(session, size)
+    if found is None:
+        raise CheckpointUnknown
+    return found
+
+
+async def inclusion_proofs(session: Session, indexes: Sequence[int], size: int) -> list[list[bytes]]:
+    """For each leaf the hashes that prove it is in the tree of a size; raises CheckpointUnknown for one outside."""
+    try:
+        subtrees = [domain.inclusion(index, size) for index in indexes]
+    except ValueError as error:
+        raise CheckpointUnknown from error
+    return await _hashes(session, subtrees)
+
+
+async def consistency_proof(session: Session, *, old: int, new: int) -> list[bytes]:
+    """The hashes that prove that the tree of size `old` is where that of `new` began; raises CheckpointUnknown."""
+    try:
+        subtrees = domain.consistency(old, new)
+    except ValueError as error:
+        raise CheckpointUnknown from error
+    [path] = await _hashes(session, [subtrees])
+    return path
+
+
+async def _hashes(session: Session, paths: list[list[Range]]) -> list[list[bytes]]:
+    known = await repository.tiles(session, domain.tiles_of(subtree for path in paths for subtree in path))
+    try:
+        return [[domain.hash_of(subtree, known) for subtree in path] for path in paths]
+    except (KeyError, ValueError) as error:
+        raise CheckpointUnknown from error
+
+
+async def tiles(session: Session, places: set[TileId]) -> dict[TileId, bytes]:
+    """The tiles at these places, those there are."""
+    return await repository.tiles(session, places)
