@@ -28,9 +28,10 @@ from lotpro_audit.events import days
 from lotpro_audit.events.domain import SecurityEvent
 from lotpro_audit.ports import Ports
 from lotpro_audit.sequencer import repository as writing
-from lotpro_audit.sequencer.service import Sequencer
+from lotpro_audit.sequencer.service import Sequencer, Written
+from lotpro_audit.settings import Settings
 from lotpro_audit.verification import service as verification
-from lotpro_kit import crypto, ids, service, testing
+from lotpro_kit import auth, crypto, ids, service, testing
 from lotpro_kit.caller import Origin, system
 
 #: The large log, and how many events a transaction of its writer takes (the most there may be).
@@ -75,7 +76,7 @@ class Clock:
 class Log:
     """Audit's parts on a PostgreSQL of the benchmark's own, with fsync."""
 
-    runtime: service.Runtime[app.Settings]
+    runtime: service.Runtime[Settings]
     ports: Ports
     sequencer: Sequencer
     clock: Clock
@@ -198,7 +199,7 @@ async def _bytes_a_row(log: Log) -> float:
     size = await connection.fetchval("SELECT pg_database_size('audit')")
     empty = await connection.fetchval("SELECT pg_database_size('postgres')")
     await connection.close()
-    return (size - empty) / ROWS
+    return float(size - empty) / ROWS
 
 
 async def _queries(log: Log, dice: random.Random) -> bool:
@@ -206,7 +207,7 @@ async def _queries(log: Log, dice: random.Random) -> bool:
     parts = app.wire(log.runtime)
     door = service.create_app(app.SERVICE, log.runtime, parts)
     signer = testing.Signer()
-    log.runtime.user_tokens = testing.auth.UserTokens(
+    log.runtime.user_tokens = auth.UserTokens(
         signer.user_keys, issuer=testing.ISSUER, audience=testing.AUDIENCE
     )
     results = []
@@ -282,6 +283,7 @@ async def _expiry(log: Log, dice: random.Random) -> bool:
         going = await days.prepare(session, day, now=log.clock())
     assert going is not None
     [written] = await log.sequencer.append([going.event])
+    assert isinstance(written, Written)
     async with database.begin(system(scope=RETENTION)) as session:
         place = await days.place(session, written.seq)
         await days.drop(session, day, going=going, place=place)

@@ -131,9 +131,9 @@ class Bus:
         return Sender(self._client)
 
     def receiver(self, topic: str, subscription: str, *, prefetch: int = PREFETCH) -> ServiceBusReceiver:
-        # Told here and not to the client, whose own the SDK overrides with its default for each receiver. The SDK's keep
-        # alive is off: a receiver of ours reads all the time, and a second reader would wake it every second, read what
-        # is its, and hold it up for a second when it closes.
+        # Told here and not to the client, whose own the SDK overrides with its default for each receiver. The SDK's
+        # keep-alive is off: a receiver of ours reads all the time, and a second reader would wake it every second, read
+        # what is its, and hold it up for a second when it closes.
         return self._client.get_subscription_receiver(
             topic, subscription, prefetch_count=prefetch, socket_timeout=QUIET_SECONDS, keep_alive=0
         )

@@ -148,3 +148,20 @@ def test_the_sample_can_forge_a_cell() -> None:
     for spelling in (JSON_LINES, CSV):
         for line in Sample(40).export(spelling)[2 if spelling is CSV else 1 : -1]:
             assert changed(spelling, line) == line
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        *(event.leaf for event in Sample(24).events),
+        LEAF,
+        '{"org":"x","seq":1,"org_seq":2,"at":3,"origin":"AAAA","expiry":{"day":"2026-05-01"}}',
+        '{"seq":1,"org_seq":2,"at":3,"feature":",\\"origin\\":\\"AAAA\\"}"}',
+        '{ "seq":1,"org_seq":2,"at":3}',
+    ],
+)
+def test_what_is_read_quickly_of_a_leaf_is_what_its_json_says(leaf: str) -> None:
+    quick, slow = Event(leaf, []), Event(leaf, [])
+    fields = slow.fields
+    assert quick.place == slow.place == (fields["seq"], fields["org_seq"], fields.get("org"))
+    assert quick.sealed == slow.sealed == fields.get("origin")

@@ -31,6 +31,10 @@ ANYWHERE: Final = {"about": ("subject", "concerned"), "person": ("actor", "subje
 
 #: In UTC, as all times here.
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a zone would only be spelled as +00:00 where a Z is wanted
+#: What every leaf begins with, and what one with an origin and without an expiry ends with; quotes inside of a text are
+#: escaped, so that neither can stand elsewhere.
+_BEGINNING = re.compile(r'\{"seq":([0-9]{1,19}),"org_seq":([0-9]{1,19})(?:,"org":"([0-9a-f-]{36})")?,"(?:store|at)":')
+_ORIGIN = re.compile(r',"origin":"([A-Za-z0-9+/=]+)"\}\Z')
 _read_json = json.JSONDecoder().raw_decode
 _dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -149,6 +153,21 @@ class Event:
             self._fields = self._read()
         return self._fields
 
+    @property
+    def place(self) -> tuple[int, int, str | None]:
+        """`seq`, `org_seq` and the organisation: from how the log begins a leaf, or else by reading all of it."""
+        match = _BEGINNING.match(self.leaf) if self._fields is None else None
+        if match is None:
+            return self.fields["seq"], self.fields["org_seq"], self.fields.get("org")
+        return int(match[1]), int(match[2]), match[3]
+
+    @property
+    def sealed(self) -> str | None:
+        """The origin's ciphertext in base64: from how the log ends a leaf, or else by reading all of it."""
+        match = _ORIGIN.search(self.leaf) if self._fields is None else None
+        found: str | None = self.fields.get("origin") if match is None else match[1]
+        return found
+
     def _read(self) -> dict[str, Any]:
         try:
             found, end = _read_json(self.leaf)
@@ -256,7 +275,10 @@ class JsonLines(Format):
             return None
         leaf = line[len(_LEAF) : leaf_end].decode().replace('\\"', '"')
         proof = line[leaf_end + len(_PROOF) : proof_end].decode()
-        rest = self._json(b"{" + line[proof_end + 2 :])
+        try:
+            rest, _ = _read_json("{" + line[proof_end + 2 :].decode())
+        except ValueError:
+            return None
         if "\\" in leaf or not isinstance(rest.get("origin_key"), str | None):
             return None
         return Event(
