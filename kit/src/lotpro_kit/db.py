@@ -235,9 +235,13 @@ class Database:
         *,
         password: str | Callable[[], Awaitable[str]] | None = None,
         pool_size: int = 8,
+        pool_seconds: float = 5,
         ssl: object = None,
     ) -> None:
-        """`password` may be an async function: in Azure it returns a fresh Entra token for each new connection."""
+        """`password` may be an async function: in Azure it returns a fresh Entra token for each new connection.
+
+        Whoever has waited `pool_seconds` for a connection is turned away.
+        """
         self.url = make_url(url)
         arguments: dict[str, object] = {"server_settings": {"application_name": "lotpro"}, "timeout": 5}
         if password is not None:
@@ -250,7 +254,7 @@ class Database:
             connect_args=arguments,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=5,
+            pool_timeout=pool_seconds,
             pool_recycle=1800,
             # The connections used last have the statements prepared; the others may rest.
             pool_use_lifo=True,

@@ -394,7 +394,10 @@ async def open_runtime(
     """A service's runtime on this test process's database, with tokens of the signer; close it at the end."""
     name = await postgres.database_of(spec)
     configured = settings(spec, **overrides)
-    database = Database(postgres.url(f"{spec.name}_app", APP_PASSWORD, name), password=APP_PASSWORD, pool_size=10)
+    # Nobody is turned away because the machine is busy: how long requests wait for each other is no test's matter.
+    database = Database(
+        postgres.url(f"{spec.name}_app", APP_PASSWORD, name), password=APP_PASSWORD, pool_size=10, pool_seconds=60
+    )
     runtime: service.Runtime[Settings] = service.Runtime(
         settings=configured,
         database=database,
