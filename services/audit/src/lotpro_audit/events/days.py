@@ -103,10 +103,10 @@ async def drop(session: Session, day: date, *, going: Going | None, place: Any, 
     A hold that was placed since the day was prepared still finds it: what it reaches is copied, too. Holds that come
     later wait until the day is gone, and can then say so.
     """
+    await holds.keep_out(session)
+    late = await holds.active_ids(session, now=now) - (going.holds if going is not None else frozenset())
+    await holds.keep_held(session, day, holds=late, now=now)
     if going is not None:
-        await holds.keep_out(session)
-        late = await holds.active_ids(session, now=now) - going.holds
-        await holds.keep_held(session, day, holds=late, now=now)
         await repository.add_expiry(session, day=day, seq=place.seq, leaf=place.leaf, runs=going.runs)
         count = (going.event.expiry or {})["count"]
         await outbox.put(session, events_pb2.DayExpired(day=day.isoformat(), count=count))
