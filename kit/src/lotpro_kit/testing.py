@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -129,6 +129,15 @@ class Postgres:
             await migrations.upgrade(self.url(f"{name}_owner", OWNER_PASSWORD, name), spec.migrations)
             self._databases[name] = name
         return self._databases[name]
+
+    async def beside(self, spec: "service.Service[Any]", database: str) -> "Postgres":
+        """The same server with another, new database for a service: for tests that would disturb others."""
+        name = spec.name
+        await migrations.provision(
+            self.admin_url, name, owner_password=OWNER_PASSWORD, app_password=APP_PASSWORD, database=database
+        )
+        await migrations.upgrade(self.url(f"{name}_owner", OWNER_PASSWORD, database), spec.migrations)
+        return replace(self, _databases=self._databases | {name: database})
 
 
 OWNER_PASSWORD = secrets.token_hex(8)

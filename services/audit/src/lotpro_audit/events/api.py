@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from lotpro_audit.events.repository import Filter, Position
 from lotpro_audit.events.schemas import EventAnswer, Events, Party
 from lotpro_audit.events.service import Event
 from lotpro_audit.ports import Ports
+from lotpro_audit.texts import storable
 from lotpro_kit import api, errors
 from lotpro_kit.caller import Caller
 from lotpro_kit.cursors import Cursors, InvalidCursor
@@ -25,14 +25,8 @@ Action = Annotated[str | None, Query(max_length=96, pattern=r"^[a-z:_]*$", examp
 Address = Annotated[IPvAnyAddress | None, Query(examples=["203.0.113.9"])]
 
 
-def _storable(moment: datetime) -> datetime:
-    if not 1970 <= moment.year < 9000:
-        raise ValueError("must be between the years 1970 and 9000")
-    return moment
-
-
 Moment = Annotated[
-    Annotated[AwareDatetime, AfterValidator(_storable)] | None, Query(examples=["2026-11-01T00:00:00Z"])
+    Annotated[AwareDatetime, AfterValidator(storable)] | None, Query(examples=["2026-11-01T00:00:00Z"])
 ]
 OWN = "events:mine"
 

@@ -190,9 +190,11 @@ _ACTIONS: dict[str, Ocsf] = {
 _OTHER = 99
 _CREATE, _READ, _UPDATE, _DELETE = 1, 2, 3, 4
 _CRUD = {
-    **dict.fromkeys(("add", "create_token", "create", "open", "trust", "schedule", "sell", "append"), _CREATE),
-    **dict.fromkeys(("view", "list", "export", "read", "answer"), _READ),
-    **dict.fromkeys(("update", "rename", "extend"), _UPDATE),
+    **dict.fromkeys(
+        ("add", "create_token", "create", "open", "trust", "schedule", "sell", "append", "place", "record"), _CREATE
+    ),
+    **dict.fromkeys(("view", "list", "export", "read", "answer", "summarise"), _READ),
+    **dict.fromkeys(("update", "rename", "extend", "release"), _UPDATE),
     **dict.fromkeys(("remove", "delete", "revoke", "revoke_token", "expire", "cancel"), _DELETE),
 }
 _ACTIVITIES: dict[Ocsf, dict[str, int]] = {

@@ -258,21 +258,37 @@ async def append_and_wait(database: Database, ports: Ports, event: SecurityEvent
     Raises EventUnreadable and EventOutOfRange; Unavailable when the leader has not written it in PATIENCE_SECONDS: it
     is safe by then, and will be.
     """
+    async with database.begin(system()) as session:
+        place = await leave(session, ports, event)
+    return place if place is not None else await wait_for(database, event.id)
+
+
+async def leave(session: Session, ports: Ports, event: SecurityEvent) -> int | None:
+    """Leave an event for the leader in the caller's own transaction, so that what it says is true exactly when it is
+    said; answers its place when it is in the log already. Raises EventUnreadable and EventOutOfRange.
+
+    Once the transaction has committed the event will be in the log: `wait_for` it before answering.
+    """
     domain.check(event)
     domain.day_of(event, now=ports.clock())
-    async with database.begin(system()) as session:
-        place = await repository.written(session, event.id)
-        if place is None:
-            await repository.leave(session, event.id, ports.keyring.wrap(_spelled(event), context=INTAKE))
+    place = await repository.written(session, event.id)
+    if place is None:
+        await repository.leave(session, event.id, ports.keyring.wrap(_spelled(event), context=INTAKE))
+    return place
+
+
+async def wait_for(database: Database, event_id: UUID) -> int:
+    """Wait until an event that was left is in the log; answers its place. Raises Unavailable after PATIENCE_SECONDS."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while place is None:
-                await asyncio.sleep(LOOK_SECONDS)
+            while True:
                 async with database.begin(system()) as session:
-                    place = await repository.written(session, event.id)
+                    place = await repository.written(session, event_id)
+                if place is not None:
+                    return place
+                await asyncio.sleep(LOOK_SECONDS)
     except TimeoutError as error:
         raise Unavailable from error
-    return place
 
 
 def _spelled(event: SecurityEvent) -> bytes:
