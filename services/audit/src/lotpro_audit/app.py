@@ -13,6 +13,7 @@ from lotpro_audit.sequencer import consumers
 from lotpro_audit.sequencer.rpc import AuditRpc
 from lotpro_audit.sequencer.service import Sequencer
 from lotpro_audit.settings import Settings
+from lotpro_audit.tree import api as tree_api
 from lotpro_audit.tree.notes import SigningKey
 from lotpro_kit import rpc, service
 
@@ -34,7 +35,10 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
     """Audit's doors on a runtime."""
     database, outside = runtime.database, ports(runtime)
     return service.Parts(
-        routers=[events_api.router(database, runtime.cursors, outside)],
+        routers=[
+            events_api.router(database, runtime.cursors, outside),
+            tree_api.router(database, outside),
+        ],
         servicers=[
             rpc.Servicer(
                 audit_pb2.DESCRIPTOR, audit_pb2_grpc.add_AuditServiceServicer_to_server, AuditRpc(database, outside)

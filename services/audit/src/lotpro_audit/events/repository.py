@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, insert, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, tuple_
 
 from lotpro_audit.events.models import EVENTS, EXPIRIES
 from lotpro_kit.db import Session
@@ -131,6 +131,21 @@ async def at(session: Session, seq: int) -> Any:
     """The event at a place of the tree (`occurred_at`, `seq`, `leaf`), or None."""
     found = await session.execute(
         select(EVENTS.c.occurred_at, EVENTS.c.seq, EVENTS.c.leaf).where(EVENTS.c.seq == seq)
+    )
+    return found.one_or_none()
+
+
+async def visible(
+    session: Session, *, seq: int, occurred_at: datetime, user_id: UUID, org_id: UUID | None,
+    stores: Collection[UUID] | None,
+) -> Any:
+    """The event at a place (`seq`, `leaf`) if it is the user's own, or of these stores of the organisation; or None.
+
+    `stores` are as in `of_organisation`; without an organisation only one's own acts are there.
+    """
+    seen = or_(*of_actor(user_id), *([and_(*of_organisation(org_id, stores))] if org_id is not None else []))
+    found = await session.execute(
+        select(EVENTS.c.seq, EVENTS.c.leaf).where(EVENTS.c.occurred_at == occurred_at, EVENTS.c.seq == seq, seen)
     )
     return found.one_or_none()
 

@@ -11,9 +11,14 @@ from lotpro_audit.events import domain, leaf, origins, repository
 from lotpro_audit.events.leaf import Leaf
 from lotpro_audit.events.repository import Filter, Position
 from lotpro_audit.ports import Ports
+from lotpro_audit.sequencer import service as sequencer
+from lotpro_audit.tree import service as tree_service
 from lotpro_kit import errors
 from lotpro_kit.caller import Caller, Origin
 from lotpro_kit.db import Session
+
+
+VIEW = "audit:event:view"
 
 
 class Event(NamedTuple):
@@ -63,6 +68,34 @@ def reach(since: datetime | None, until: datetime | None, *, now: datetime) -> t
     return max(since or begin, begin), min(until or end, end)
 
 
+def seeing(caller: Caller) -> Caller:
+    """The caller with the stores whose log they see: none where they hold no such role."""
+    stores = caller.stores_with(VIEW)
+    return caller.narrowed(frozenset() if stores is False else stores)
+
+
+async def prove_event(
+    session: Session, caller: Caller, ports: Ports, *, user_id: UUID, event_id: UUID
+) -> tuple[Event, Any, list[bytes]]:
+    """An event, the newest checkpoint, and the hashes that prove that the one is in the other.
+
+    For those who see the organisation's log, or that of the event's store (`caller` as of `seeing`), or whose own act
+    it is; to others it does not exist: NotFound. That it was looked at is logged.
+    """
+    place = await sequencer.place_of(session, event_id)
+    row = None if place is None else await repository.visible(
+        session, seq=place.seq, occurred_at=place.occurred_at, user_id=user_id, org_id=caller.org_id,
+        stores=caller.stores,
+    )
+    if row is None:
+        raise errors.NotFound
+    await ports.security_log.record(session, caller, "audit:event:prove", at=ports.clock(), subject=("event", event_id))
+    checkpoint = await tree_service.newest_checkpoint(session)
+    [path] = await tree_service.inclusion_proofs(session, [row.seq], checkpoint.size)
+    [event] = await opened(session, ports, [row])
+    return event, checkpoint, path
+
+
 async def count_about(session: Session, *, org_id: UUID, person_id: UUID) -> int:
     """How many events of an organisation a person did or is concerned by."""
     return await repository.count_about(session, org_id, person_id)
@@ -76,15 +109,6 @@ async def events_about(
     return await opened(session, ports, rows)
 
 
-async def events_of_organisation(
-    session: Session, ports: Ports, *, org_id: UUID, wanted: Filter, after: Position | None, limit: int
-) -> list[Event]:
-    """An organisation's events, oldest first: for exports."""
-    conditions = [*repository.of_organisation(org_id, None), *wanted.conditions(), *repository.between(wanted)]
-    rows = await repository.oldest(session, conditions, after=after, limit=limit)
-    return await opened(session, ports, rows)
-
-
 async def opened(session: Session, ports: Ports, rows: Sequence[Any]) -> list[Event]:
     """Rows (`leaf`) as events, with where they came from: unknown where the person's key was destroyed."""
     found = [(leaf.read(row.leaf), row.leaf) for row in rows]
@@ -92,5 +116,6 @@ async def opened(session: Session, ports: Ports, rows: Sequence[Any]) -> list[Ev
     events = []
     for made, content in found:
         key = origins.key_of(keys.get(made.key_id), made) if made.origin else b""
-        events.append(Event(made, content, origins.open_origin(made, key), key))
+        origin = origins.open_origin(made, key)
+        events.append(Event(made, content, Origin(), b"") if origin is None else Event(made, content, origin, key))
     return events

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -94,6 +95,12 @@ async def written(session: Session, event_id: UUID) -> int | None:
     """Where in the log an event is; None when it is not in it."""
     found: int | None = await session.scalar(select(CLAIMS.c.seq).where(CLAIMS.c.event_id == event_id))
     return found
+
+
+async def place_of(session: Session, event_id: UUID) -> Any:
+    """Where in the log an event is (`seq`, `occurred_at`); None when it is not in it."""
+    found = await session.execute(select(CLAIMS.c.seq, CLAIMS.c.occurred_at).where(CLAIMS.c.event_id == event_id))
+    return found.one_or_none()
 
 
 async def forget_claims(session: Session, *, before: datetime, limit: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from lotpro_audit.events import domain, leaf, origins
@@ -271,6 +272,11 @@ async def append_and_wait(database: Database, ports: Ports, event: SecurityEvent
     except TimeoutError as error:
         raise Unavailable from error
     return place
+
+
+async def place_of(session: Session, event_id: UUID) -> Any:
+    """Where in the log an event is (`seq`, `occurred_at`); None when it is not in it, or was forgotten."""
+    return await repository.place_of(session, event_id)
 
 
 def _spelled(event: SecurityEvent) -> bytes:

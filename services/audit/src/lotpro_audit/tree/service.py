@@ -162,6 +162,8 @@ async def prepare_proofs(session: Session, prover: Prover, indexes: Sequence[int
 
 async def consistency_proof(session: Session, *, old: int, new: int) -> list[bytes]:
     """The hashes that prove that the tree of size `old` is where that of `new` began; raises CheckpointUnknown."""
+    if new > (await newest_checkpoint(session)).size:
+        raise CheckpointUnknown
     try:
         subtrees = domain.consistency(old, new)
     except ValueError as error:
