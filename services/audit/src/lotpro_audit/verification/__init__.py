@@ -1,0 +1,1 @@
+"""Proving that the log is as it was written: the database from inside, an export from outside."""
