@@ -81,7 +81,7 @@ class Frontier:
     def read(cls, size: int, spelled: bytes) -> "Frontier":
         """What `spelled` wrote; raises ValueError when it does not fit the size."""
         hashes = split(spelled)
-        if len(hashes) != size.bit_count():
+        if size < 0 or len(hashes) != size.bit_count():
             raise ValueError("the frontier does not fit the tree's size")
         return cls(size, hashes)
 
@@ -163,24 +163,48 @@ def consistency(old: int, new: int) -> list[Range]:
     return path[::-1] if whole else [tree, *path[::-1]]
 
 
-def root_of_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
-    """The tree's hash that an inclusion proof leads to; raises ValueError for a path of the wrong length."""
-    subtrees = inclusion(index, size)
-    if len(subtrees) != len(path):
+def way_up(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> list[bytes]:
+    """The hashes that an inclusion proof leads to, from the leaf to the tree's hash.
+
+    Raises ValueError when the tree has no such leaf, and for a path that is no proof of one in a tree of this size.
+    """
+    # Up to where the leaf's way joins the last leaf's there is a sibling on every level, above only on the left.
+    joined = joining_level(index, size)
+    if len(path) != joined + (index >> joined).bit_count():
         raise ValueError("the proof has the wrong length")
-    found = leaf
-    for subtree, sibling in zip(subtrees, path, strict=True):
-        found = node_hash(found, sibling) if index < subtree.begin else node_hash(sibling, found)
-    return found
+    way = [leaf]
+    for level, sibling in enumerate(path):
+        if len(sibling) != HASH_BYTES:
+            raise ValueError("the proof has something that is no hash")
+        right = level >= joined or index >> level & 1
+        way.append(node_hash(sibling, way[-1]) if right else node_hash(way[-1], sibling))
+    return way
+
+
+def joining_level(index: int, size: int) -> int:
+    """The level at which a leaf's way up joins the last leaf's; raises ValueError when the tree has no such leaf."""
+    if not 0 <= index < size:
+        raise ValueError("no such leaf in this tree")
+    return (index ^ (size - 1)).bit_length()
+
+
+def root_of_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
+    """The tree's hash that an inclusion proof leads to; raises ValueError as `way_up` does."""
+    return way_up(index, size, leaf, path)[-1]
 
 
 def proves_consistency(old: int, old_root: bytes, new: int, new_root: bytes, path: Sequence[bytes]) -> bool:
-    """Whether a consistency proof shows that the tree of `old_root` is where the one of `new_root` began."""
+    """Whether a consistency proof shows that the tree of `old_root` is where the one of `new_root` began.
+
+    An empty tree is where every tree began; no tree began where a larger one stands.
+    """
+    if not 0 <= old <= new or any(len(part) != HASH_BYTES for part in path):
+        return False
     subtrees = consistency(old, new)
     if len(subtrees) != len(path):
         return False
     if old == 0:
-        return old_root == EMPTY_ROOT
+        return old_root == EMPTY_ROOT and (new > 0 or new_root == EMPTY_ROOT)
     if old == new:
         return old_root == new_root
     known = dict(zip(subtrees, path, strict=True))
@@ -234,7 +258,8 @@ def _pair_up(hashes: Sequence[bytes]) -> bytes:
 def grow_tiles(size: int, leaves: Sequence[bytes], edge: Tiles) -> dict[TileId, bytes]:
     """The tiles that change when a tree of a size gets these leaf hashes, with what they hold then.
 
-    `edge` has the tiles at the tree's right edge that are not full: one a level at most.
+    `edge` has the tiles at the tree's right edge that are not full: one a level at most. Raises ValueError when one
+    that changes does not fit the size: what would be written then would prove nothing.
     """
     changed: dict[TileId, bytes] = {}
     level, fresh = 0, list(leaves)
@@ -242,10 +267,12 @@ def grow_tiles(size: int, leaves: Sequence[bytes], edge: Tiles) -> dict[TileId, 
         full: list[bytes] = []
         number = size >> (TILE_HEIGHT * level)
         while fresh:
-            place = TileId(level, number // TILE_WIDTH)
-            room = TILE_WIDTH - number % TILE_WIDTH
-            taken, fresh = fresh[:room], fresh[room:]
-            changed[place] = edge.get(place, b"") + b"".join(taken)
+            place, held = TileId(level, number // TILE_WIDTH), number % TILE_WIDTH
+            before = edge.get(place, b"")
+            if len(before) != held * HASH_BYTES:
+                raise ValueError("a tile does not fit the tree's size")
+            taken, fresh = fresh[: TILE_WIDTH - held], fresh[TILE_WIDTH - held :]
+            changed[place] = before + b"".join(taken)
             number += len(taken)
             if is_full(changed[place]):
                 full.append(_pair_up(split(changed[place])))

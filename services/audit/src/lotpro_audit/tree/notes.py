@@ -1,8 +1,8 @@
 """Signed notes and checkpoints of the log (C2SP signed-note, tlog-checkpoint), signed with Ed25519; pure."""
 
 import re
-from base64 import b64decode, b64encode
-from binascii import Error as NotBase64
+from base64 import b64encode
+from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -188,9 +188,9 @@ def _is_utf8(text: str) -> bool:
 def unbase64(spelled: str) -> bytes:
     """Bytes by their one spelling in base64 (RFC 4648, 4); raises NoteRefused for any other."""
     try:
-        found = b64decode(spelled, validate=True)
-    except (NotBase64, ValueError) as error:
+        found = a2b_base64(spelled, strict_mode=True)
+    except ValueError as error:
         raise NoteRefused("the base64 is wrong") from error
-    if b64encode(found).decode() != spelled:
+    if b2a_base64(found, newline=False).decode() != spelled:
         raise NoteRefused("the base64 is wrong")
     return found

@@ -1,0 +1,1 @@
+"""Exports of the log that prove themselves: JSON Lines and CSV."""
