@@ -7,6 +7,8 @@ from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
 from lotpro_audit.db import METADATA, ROOM
 from lotpro_audit.events import api as events_api
 from lotpro_audit.events import jobs
+from lotpro_audit.exports import api as exports_api
+from lotpro_audit.exports.jobs import Exporter, expire_exports
 from lotpro_audit.participant.rpc import ParticipantRpc
 from lotpro_audit.ports import Ports
 from lotpro_audit.sequencer import consumers
@@ -38,6 +40,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         routers=[
             events_api.router(database, runtime.cursors, outside),
             tree_api.router(database, outside),
+            exports_api.router(database, runtime.cursors, outside),
         ],
         servicers=[
             rpc.Servicer(
@@ -50,8 +53,11 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             ),
         ],
         consumers=[consumers.consumer(Sequencer(database, outside), outside)],
-        jobs=[jobs.forget_claims(database), jobs.make_days(database), jobs.expire_events(database, outside)],
-        loops=[partial(jobs.keep_days_ready, database, outside)],
+        jobs=[
+            jobs.forget_claims(database), jobs.make_days(database), jobs.expire_events(database, outside),
+            expire_exports(database, outside),
+        ],
+        loops=[partial(jobs.keep_days_ready, database, outside), Exporter(database, outside).run],
     )
 
 

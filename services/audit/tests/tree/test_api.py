@@ -157,7 +157,9 @@ async def test_an_event_is_proved_to_those_who_may_see_it_and_to_nobody_else(log
             assert (await officer.get(f"{EVENTS}/{unknown}/proof")).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/checkpoints/latest", "/checkpoints/1", "/checkpoints:consistency", "/events/1/proof"])
+@pytest.mark.parametrize(
+    "path", ["/checkpoints/latest", "/checkpoints/1", "/checkpoints:consistency", "/events/1/proof"]
+)
 async def test_strangers_get_no_proofs(log: Log, path: str) -> None:
     async with testing.client(app.SERVICE, log.runtime, log.parts) as nobody:
         assert (await nobody.get(f"{AUDIT}{path}")).status_code == 401

@@ -3,7 +3,6 @@
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, IPvAnyAddress
 
 from lotpro_audit.events import domain, leaf, origins, service
 from lotpro_audit.events.repository import Filter, Position
-from lotpro_audit.events.schemas import EventAnswer, Events, Party, ProofAnswer
+from lotpro_audit.events.schemas import EventAnswer, Events, Party, ProofAnswer, storable
 from lotpro_audit.events.service import Event
 from lotpro_audit.ports import Ports
 from lotpro_kit import api, errors
@@ -26,14 +25,8 @@ Action = Annotated[str | None, Query(max_length=96, pattern=r"^[a-z:_]*$", examp
 Address = Annotated[IPvAnyAddress | None, Query(examples=["203.0.113.9"])]
 
 
-def _storable(moment: datetime) -> datetime:
-    if not 1970 <= moment.year < 9000:
-        raise ValueError("must be between the years 1970 and 9000")
-    return moment
-
-
 Moment = Annotated[
-    Annotated[AwareDatetime, AfterValidator(_storable)] | None, Query(examples=["2026-11-01T00:00:00Z"])
+    Annotated[AwareDatetime, AfterValidator(storable)] | None, Query(examples=["2026-11-01T00:00:00Z"])
 ]
 OWN = "events:mine"
 

@@ -172,7 +172,9 @@ _ACTIONS: dict[str, Ocsf] = {
 _OTHER = 99
 _CREATE, _READ, _UPDATE, _DELETE = 1, 2, 3, 4
 _CRUD = {
-    **dict.fromkeys(("add", "create_token", "create", "open", "trust", "schedule", "sell", "append"), _CREATE),
+    **dict.fromkeys(
+        ("add", "create_token", "create", "open", "trust", "schedule", "sell", "append", "finish"), _CREATE
+    ),
     **dict.fromkeys(("view", "list", "export", "read", "answer", "prove", "download"), _READ),
     **dict.fromkeys(("update", "rename", "extend"), _UPDATE),
     **dict.fromkeys(("remove", "delete", "revoke", "revoke_token", "expire", "cancel"), _DELETE),

@@ -17,7 +17,6 @@ from lotpro_kit import errors
 from lotpro_kit.caller import Caller, Origin
 from lotpro_kit.db import Session
 
-
 VIEW = "audit:event:view"
 
 
@@ -107,6 +106,49 @@ async def events_about(
     """Those events, oldest first, each with where it came from."""
     rows = await repository.oldest(session, repository.about(org_id, person_id), after=after, limit=limit)
     return await opened(session, ports, rows)
+
+
+class Page(NamedTuple):
+    """A stretch of the tree with so many events of an export, which happened between two moments."""
+
+    after: int
+    last: int
+    since: datetime
+    until: datetime
+    events: int
+
+
+async def pages(
+    session: Session, org_id: UUID, *, wanted: Filter, last_org_seq: int, after: int, size: int
+) -> list[Page]:
+    """How an organisation's events up to one of its own numbers, and after a place of the tree, fall into pages."""
+    conditions = _of_export(org_id, wanted, last_org_seq)
+    found, begin = [], after
+    for row in await repository.pages(session, conditions, after=after, size=size):
+        found.append(Page(begin, row.last, row.since, row.until, row.events))
+        begin = row.last
+    return found
+
+
+async def rows_of_page(
+    session: Session, org_id: UUID, page: Page, *, wanted: Filter, last_org_seq: int
+) -> Sequence[Any]:
+    """The rows of a page, for `opened`, in the tree's order; fewer when a day has gone since."""
+    return await repository.page(
+        session, _of_export(org_id, wanted, last_org_seq), after=page.after, last=page.last, since=page.since,
+        until=page.until,
+    )
+
+
+def _of_export(org_id: UUID, wanted: Filter, last_org_seq: int) -> list[ColumnElement[bool]]:
+    return [
+        *repository.numbered_to(org_id, last_org_seq), *wanted.conditions(), *repository.between(wanted)
+    ]
+
+
+async def expired_runs(session: Session, org_id: UUID) -> Sequence[Any]:
+    """The organisation's own numbers that went with their days (`first`, `last`, `day`), ascending."""
+    return await repository.expired_runs(session, org_id)
 
 
 async def opened(session: Session, ports: Ports, rows: Sequence[Any]) -> list[Event]:

@@ -24,8 +24,10 @@ NOBODY: Final = str(UUID(int=0))
 ASKED: Final = frozenset(
     {"store", "action", "ok", "actor", "subject", "concerned", "session", "ip", "factor", "feature"}
 )
-#: ... of its time, in microseconds since 1970: from, and until before; and of whoever did it or whom it concerned.
-SINCE, UNTIL, PERSON = "since", "until", "person"
+#: ... of its time, in microseconds since 1970: from, and until before; of whoever did it or whom it concerned; and of
+#: what it was done to or whom it concerned.
+SINCE, UNTIL, PERSON, ABOUT = "since", "until", "person", "about"
+_ROLES: Final = {PERSON: ("actor", "subject", "concerned"), ABOUT: ("subject", "concerned")}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _read_json = json.JSONDecoder().raw_decode
@@ -107,7 +109,7 @@ class Header:
         if self.filter is not None:
             if not isinstance(self.filter, dict):
                 raise Malformed("the filter is none")
-            if unknown := self.filter.keys() - ASKED - {SINCE, UNTIL, PERSON}:
+            if unknown := self.filter.keys() - ASKED - {SINCE, UNTIL, *_ROLES}:
                 raise UnknownExport(f"the export has a filter that this program does not know: {min(unknown)}")
             if any(type(self.filter.get(name, 0)) is not int for name in (SINCE, UNTIL)):
                 raise Malformed("the filter's times are none")
@@ -169,8 +171,8 @@ def fits(header: Header, event: Event) -> bool:
             found = fields["at"] >= wanted
         elif name == UNTIL:
             found = fields["at"] < wanted
-        elif name == PERSON:
-            found = any(fields.get(role) in values for role in ("actor", "subject", "concerned"))
+        elif name in _ROLES:
+            found = any(fields.get(role) in values for role in _ROLES[name])
         else:
             found = fields.get(name) in values
         if not found:

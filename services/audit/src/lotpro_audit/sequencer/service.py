@@ -257,21 +257,42 @@ async def append_and_wait(database: Database, ports: Ports, event: SecurityEvent
     Raises EventUnreadable and EventOutOfRange; Unavailable when the leader has not written it in PATIENCE_SECONDS: it
     is safe by then, and will be.
     """
+    async with database.begin(system()) as session:
+        await leave(session, ports, event)
+    return await written(database, event.id)
+
+
+async def leave(session: Session, ports: Ports, event: SecurityEvent) -> None:
+    """Leave an event for the leader, together with what else the transaction does: it is safe when that commits.
+
+    The same id again changes nothing. Raises EventUnreadable and EventOutOfRange.
+    """
     domain.check(event)
     domain.day_of(event, now=ports.clock())
-    async with database.begin(system()) as session:
-        place = await repository.written(session, event.id)
-        if place is None:
-            await repository.leave(session, event.id, ports.keyring.wrap(_spelled(event), context=INTAKE))
+    if await repository.written(session, event.id) is None:
+        await repository.leave(session, event.id, ports.keyring.wrap(_spelled(event), context=INTAKE))
+
+
+async def written(database: Database, event_id: UUID) -> int:
+    """Wait until the leader has written an event that was left for it; answers its place.
+
+    Raises Unavailable when it has not in PATIENCE_SECONDS.
+    """
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while place is None:
-                await asyncio.sleep(LOOK_SECONDS)
+            while True:
                 async with database.begin(system()) as session:
-                    place = await repository.written(session, event.id)
+                    place = await repository.written(session, event_id)
+                if place is not None:
+                    return place
+                await asyncio.sleep(LOOK_SECONDS)
     except TimeoutError as error:
         raise Unavailable from error
-    return place
+
+
+async def head_of(session: Session, org_id: UUID) -> int:
+    """The last number of an organisation's own sequence; 0 when it has none."""
+    return await repository.head_of(session, org_id)
 
 
 async def place_of(session: Session, event_id: UUID) -> Any:
