@@ -10,6 +10,8 @@ from lotpro_audit.db import METADATA, ROOM
 from lotpro_audit.disclosures import api as disclosures_api
 from lotpro_audit.events import api as events_api
 from lotpro_audit.events import jobs
+from lotpro_audit.exports import api as exports_api
+from lotpro_audit.exports.jobs import Exporter, expire_exports
 from lotpro_audit.holds import api as holds_api
 from lotpro_audit.holds import jobs as holds_jobs
 from lotpro_audit.participant.rpc import ParticipantRpc
@@ -19,6 +21,7 @@ from lotpro_audit.sequencer.rpc import AuditRpc
 from lotpro_audit.sequencer.service import Sequencer
 from lotpro_audit.settings import Settings
 from lotpro_audit.summaries import api as summaries_api
+from lotpro_audit.tree import api as tree_api
 from lotpro_audit.tree.notes import SigningKey
 from lotpro_kit import rpc, service
 
@@ -43,6 +46,8 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         routers=[
             events_api.router(database, runtime.cursors, outside),
             *_legal_routers(runtime, outside),
+            tree_api.router(database, outside),
+            exports_api.router(database, runtime.cursors, outside),
         ],
         servicers=[
             rpc.Servicer(
@@ -58,8 +63,9 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         jobs=[
             jobs.forget_claims(database), jobs.make_days(database), jobs.expire_events(database, outside),
             holds_jobs.release_held(database, outside), holds_jobs.forget_legal(database, outside),
+            expire_exports(database, outside),
         ],
-        loops=[partial(jobs.keep_days_ready, database, outside)],
+        loops=[partial(jobs.keep_days_ready, database, outside), Exporter(database, outside).run],
     )
 
 

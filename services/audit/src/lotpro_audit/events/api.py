@@ -1,5 +1,6 @@
 """The HTTP door to the log."""
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -10,7 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, IPvAnyAddress
 
 from lotpro_audit.events import domain, leaf, origins, service
 from lotpro_audit.events.repository import Filter, Position
-from lotpro_audit.events.schemas import EventAnswer, Events, Party
+from lotpro_audit.events.schemas import EventAnswer, Events, Party, ProofAnswer
 from lotpro_audit.events.service import Event
 from lotpro_audit.ports import Ports
 from lotpro_audit.texts import storable
@@ -19,7 +20,7 @@ from lotpro_kit.caller import Caller
 from lotpro_kit.cursors import Cursors, InvalidCursor
 from lotpro_kit.db import Database
 
-MayView = Annotated[Caller, Depends(api.requires("audit:event:view"))]
+MayView = Annotated[Caller, Depends(api.requires(service.VIEW))]
 Outcome = Literal["success", "failure"]
 Action = Annotated[str | None, Query(max_length=96, pattern=r"^[a-z:_]*$", examples=["inventory:vehicle:sell"])]
 Address = Annotated[IPvAnyAddress | None, Query(examples=["203.0.113.9"])]
@@ -69,6 +70,22 @@ def router(database: Database, cursors: Cursors, ports: Ports) -> APIRouter:
         async with database.begin(replace(caller, org_id=None, stores=frozenset())) as session:
             rows = await service.list_own_events(session, caller, ports, user_id=user_id, after=after, limit=limit)
         return _page(caller, OWN, rows, limit)
+
+    @routes.get("/events/{event_id}/proof", responses=api.problems(errors.NotFound))
+    async def prove_event(event_id: str, caller: api.Signed) -> ProofAnswer:
+        """The proof that an event is in the signed log, for those who may see the event. Looking is logged too."""
+        viewer, user_id = service.seeing(caller), api.user_id(caller)
+        async with database.begin(viewer) as session:
+            event, checkpoint, path = await service.prove_event(
+                session, viewer, ports, user_id=user_id, event_id=api.path_id(event_id)
+            )
+        shown = bool(event.origin_key)
+        return ProofAnswer(
+            leaf=event.content.decode(), seq=event.leaf.seq, size=checkpoint.size,
+            proof=[b64encode(part).decode() for part in path], checkpoint=checkpoint.note,
+            origin_key=b64encode(event.origin_key).decode() if shown else None,
+            ip=event.origin.ip if shown else None, user_agent=event.origin.user_agent if shown else None,
+        )
 
     def _position(caller: Caller, listing: str, cursor: str | None) -> Position | None:
         if cursor is None:

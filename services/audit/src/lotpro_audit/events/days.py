@@ -110,6 +110,7 @@ async def drop(session: Session, day: date, *, going: Going | None, place: Any, 
         await repository.add_expiry(session, day=day, seq=place.seq, leaf=place.leaf, runs=going.runs)
         count = (going.event.expiry or {})["count"]
         await outbox.put(session, events_pb2.DayExpired(day=day.isoformat(), count=count))
+    await repository.keep_runs(session, day)
     await repository.drop_day(session, day)
 
 

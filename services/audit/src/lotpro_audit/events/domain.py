@@ -191,9 +191,10 @@ _OTHER = 99
 _CREATE, _READ, _UPDATE, _DELETE = 1, 2, 3, 4
 _CRUD = {
     **dict.fromkeys(
-        ("add", "create_token", "create", "open", "trust", "schedule", "sell", "append", "place", "record"), _CREATE
+        ("add", "create_token", "create", "open", "trust", "schedule", "sell", "append", "place", "record", "finish"),
+        _CREATE,
     ),
-    **dict.fromkeys(("view", "list", "export", "read", "answer", "summarise"), _READ),
+    **dict.fromkeys(("view", "list", "export", "read", "answer", "summarise", "prove", "download"), _READ),
     **dict.fromkeys(("update", "rename", "extend", "release"), _UPDATE),
     **dict.fromkeys(("remove", "delete", "revoke", "revoke_token", "expire", "cancel"), _DELETE),
 }

@@ -23,6 +23,16 @@ EVENTS = Table(
     postgresql_partition_by="RANGE (occurred_at)",
 )
 
+#: Which of an organisation's own numbers went with which day: an export says so of what it does not have.
+EXPIRED_RUNS = Table(
+    "expired_runs",
+    METADATA,
+    Column("org_id", Uuid, primary_key=True),
+    Column("first", BigInteger, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+    Column("day", Date, nullable=False),
+)
+
 #: Days that went, each with the leaf that says so and the runs of `seq` it held.
 EXPIRIES = Table(
     "expiries",

@@ -34,14 +34,14 @@ def seal(origin: Origin, key: SubjectKey, event_id: UUID) -> bytes:
     return AESGCM(event_key(key, event_id)).encrypt(NONCE, text.encode(), None)
 
 
-def open_origin(leaf: Leaf, key: bytes) -> Origin:
-    """What `seal` sealed; unknown when the key is not there or the wrong one."""
+def open_origin(leaf: Leaf, key: bytes) -> Origin | None:
+    """What `seal` sealed; None without a key, or when it is another one: the data key was destroyed and made anew."""
     if not leaf.origin or not key:
-        return Origin()
+        return None
     try:
         ip, _, user_agent = AESGCM(key).decrypt(NONCE, leaf.origin, None).decode().partition(SEPARATOR)
     except InvalidTag:
-        return Origin()
+        return None
     return Origin(ip=ip, user_agent=user_agent)
 
 

@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, insert, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, tuple_
 
-from lotpro_audit.events.models import EVENTS, EXPIRIES
+from lotpro_audit.events.models import EVENTS, EXPIRED_RUNS, EXPIRIES
 from lotpro_kit.db import Session
 
 #: Where a list goes on: the last row's `occurred_at` and `seq`.
@@ -140,10 +140,77 @@ async def days_that_went(session: Session) -> list[date]:
     return list((await session.execute(select(EXPIRIES.c.day))).scalars())
 
 
+async def pages(
+    session: Session, conditions: Sequence[ColumnElement[bool]], *, after: int, size: int
+) -> Sequence[Any]:
+    """How the events after a place of the tree fall into pages of a size, in the tree's order.
+
+    For each page its last place (`last`), between which moments its events happened (`since`, `until`), and how many
+    they are (`events`): nothing but the log's indexes is read, and a page by its moments touches only its own days.
+    """
+    numbered = (
+        select(
+            EVENTS.c.seq,
+            EVENTS.c.occurred_at,
+            ((func.row_number().over(order_by=EVENTS.c.seq) - 1) // size).label("page"),
+        )
+        .where(*conditions, EVENTS.c.seq > after)
+        .subquery()
+    )
+    found = await session.execute(
+        select(
+            func.max(numbered.c.seq).label("last"),
+            func.min(numbered.c.occurred_at).label("since"),
+            func.max(numbered.c.occurred_at).label("until"),
+            func.count().label("events"),
+        )
+        .group_by(numbered.c.page)
+        .order_by(numbered.c.page)
+    )
+    rows: Sequence[Any] = found.all()
+    return rows
+
+
+async def page(
+    session: Session, conditions: Sequence[ColumnElement[bool]], *, after: int, last: int, since: datetime,
+    until: datetime,
+) -> Sequence[Any]:
+    """The events of a page (`leaf`) that are still there, in the tree's order."""
+    found = await session.execute(
+        select(EVENTS.c.leaf)
+        .where(
+            *conditions, EVENTS.c.seq > after, EVENTS.c.seq <= last, EVENTS.c.occurred_at >= since,
+            EVENTS.c.occurred_at <= until,
+        )
+        .order_by(EVENTS.c.seq)
+    )
+    return found.all()
+
+
+def numbered_to(org_id: UUID, last: int) -> list[ColumnElement[bool]]:
+    """An organisation's events up to one of its own numbers."""
+    return [EVENTS.c.org_id == org_id, EVENTS.c.org_seq <= last]
+
+
 async def at(session: Session, seq: int) -> Any:
     """The event at a place of the tree (`occurred_at`, `seq`, `leaf`), or None."""
     found = await session.execute(
         select(EVENTS.c.occurred_at, EVENTS.c.seq, EVENTS.c.leaf).where(EVENTS.c.seq == seq)
+    )
+    return found.one_or_none()
+
+
+async def visible(
+    session: Session, *, seq: int, occurred_at: datetime, user_id: UUID, org_id: UUID | None,
+    stores: Collection[UUID] | None,
+) -> Any:
+    """The event at a place (`seq`, `leaf`) if it is the user's own, or of these stores of the organisation; or None.
+
+    `stores` are as in `of_organisation`; without an organisation only one's own acts are there.
+    """
+    seen = or_(*of_actor(user_id), *([and_(*of_organisation(org_id, stores))] if org_id is not None else []))
+    found = await session.execute(
+        select(EVENTS.c.seq, EVENTS.c.leaf).where(EVENTS.c.occurred_at == occurred_at, EVENTS.c.seq == seq, seen)
     )
     return found.one_or_none()
 
@@ -190,6 +257,30 @@ async def expiry(session: Session, day: date) -> Any:
 async def add_expiry(session: Session, *, day: date, seq: int, leaf: bytes, runs: bytes) -> None:
     """The log says now that a day went."""
     await session.execute(insert(EXPIRIES).values(day=day, seq=seq, leaf=leaf, runs=runs))
+
+
+#: Runs of numbers without a gap have the same difference to the count.
+_KEEP_RUNS = text(
+    "INSERT INTO expired_runs (org_id, first, last, day) SELECT org_id, min(org_seq), max(org_seq), :day FROM ("
+    " SELECT org_id, org_seq, org_seq - row_number() OVER (PARTITION BY org_id ORDER BY org_seq) AS run FROM events"
+    " WHERE occurred_at >= :begin AND occurred_at < :end AND org_id IS NOT NULL) AS numbered GROUP BY org_id, run"
+)
+
+
+async def keep_runs(session: Session, day: date) -> None:
+    """Remember which of each organisation's own numbers a day has that is about to be dropped."""
+    begin = datetime.combine(day, time(), UTC)
+    await session.execute(_KEEP_RUNS, {"day": day, "begin": begin, "end": begin + timedelta(days=1)})
+
+
+async def expired_runs(session: Session, org_id: UUID) -> Sequence[Any]:
+    """The organisation's own numbers that went with their days (`first`, `last`, `day`), ascending."""
+    found = await session.execute(
+        select(EXPIRED_RUNS.c.first, EXPIRED_RUNS.c.last, EXPIRED_RUNS.c.day)
+        .where(EXPIRED_RUNS.c.org_id == org_id)
+        .order_by(EXPIRED_RUNS.c.first)
+    )
+    return found.all()
 
 
 #: A key is used by events of its actor, or of its organisation; both are looked up by an index in every day.

@@ -47,3 +47,16 @@ class Events(Answer):
 
     items: list[EventAnswer]
     next_cursor: str | None
+
+
+class ProofAnswer(Answer):
+    """What proves that an event is in the log, as in a line of an export, and the checkpoint that it leads to."""
+
+    leaf: str = Field(description="The event's leaf, exactly as it is hashed.")
+    seq: int
+    size: int = Field(description="Of the tree that it is proved to be in.")
+    proof: list[str] = Field(description="The inclusion proof (RFC 6962, 2.1.1), from the leaf up; base64.")
+    checkpoint: str = Field(description="The signed checkpoint of that tree.")
+    origin_key: str | None = Field(description="The event's own key: opens `origin` in its leaf, nothing else. Base64.")
+    ip: str | None
+    user_agent: str | None

@@ -11,9 +11,13 @@ from lotpro_audit.events import domain, leaf, origins, repository
 from lotpro_audit.events.leaf import Leaf
 from lotpro_audit.events.repository import Filter, Position
 from lotpro_audit.ports import Ports
+from lotpro_audit.sequencer import service as sequencer
+from lotpro_audit.tree import service as tree_service
 from lotpro_kit import errors
 from lotpro_kit.caller import Caller, Origin
 from lotpro_kit.db import Session
+
+VIEW = "audit:event:view"
 
 
 class Event(NamedTuple):
@@ -63,6 +67,34 @@ def reach(since: datetime | None, until: datetime | None, *, now: datetime) -> t
     return max(since or begin, begin), min(until or end, end)
 
 
+def seeing(caller: Caller) -> Caller:
+    """The caller with the stores whose log they see: none where they hold no such role."""
+    stores = caller.stores_with(VIEW)
+    return caller.narrowed(frozenset() if stores is False else stores)
+
+
+async def prove_event(
+    session: Session, caller: Caller, ports: Ports, *, user_id: UUID, event_id: UUID
+) -> tuple[Event, Any, list[bytes]]:
+    """An event, the newest checkpoint, and the hashes that prove that the one is in the other.
+
+    For those who see the organisation's log, or that of the event's store (`caller` as of `seeing`), or whose own act
+    it is; to others it does not exist: NotFound. That it was looked at is logged.
+    """
+    place = await sequencer.place_of(session, event_id)
+    row = None if place is None else await repository.visible(
+        session, seq=place.seq, occurred_at=place.occurred_at, user_id=user_id, org_id=caller.org_id,
+        stores=caller.stores,
+    )
+    if row is None:
+        raise errors.NotFound
+    await ports.security_log.record(session, caller, "audit:event:prove", at=ports.clock(), subject=("event", event_id))
+    checkpoint = await tree_service.newest_checkpoint(session)
+    [path] = await tree_service.inclusion_proofs(session, [row.seq], checkpoint.size)
+    [event] = await opened(session, ports, [row])
+    return event, checkpoint, path
+
+
 async def count_about(session: Session, *, org_id: UUID, person_id: UUID) -> int:
     """How many events of an organisation a person did or is concerned by."""
     return await repository.count_about(session, org_id, person_id)
@@ -76,13 +108,47 @@ async def events_about(
     return await opened(session, ports, rows)
 
 
-async def events_of_organisation(
-    session: Session, ports: Ports, *, org_id: UUID, wanted: Filter, after: Position | None, limit: int
-) -> list[Event]:
-    """An organisation's events, oldest first: for exports."""
-    conditions = [*repository.of_organisation(org_id, None), *wanted.conditions(), *repository.between(wanted)]
-    rows = await repository.oldest(session, conditions, after=after, limit=limit)
-    return await opened(session, ports, rows)
+class Page(NamedTuple):
+    """A stretch of the tree with so many events of an export, which happened between two moments."""
+
+    after: int
+    last: int
+    since: datetime
+    until: datetime
+    events: int
+
+
+async def pages(
+    session: Session, org_id: UUID, *, wanted: Filter, last_org_seq: int, after: int, size: int
+) -> list[Page]:
+    """How an organisation's events up to one of its own numbers, and after a place of the tree, fall into pages."""
+    conditions = _of_export(org_id, wanted, last_org_seq)
+    found, begin = [], after
+    for row in await repository.pages(session, conditions, after=after, size=size):
+        found.append(Page(begin, row.last, row.since, row.until, row.events))
+        begin = row.last
+    return found
+
+
+async def rows_of_page(
+    session: Session, org_id: UUID, page: Page, *, wanted: Filter, last_org_seq: int
+) -> Sequence[Any]:
+    """The rows of a page, for `opened`, in the tree's order; fewer when a day has gone since."""
+    return await repository.page(
+        session, _of_export(org_id, wanted, last_org_seq), after=page.after, last=page.last, since=page.since,
+        until=page.until,
+    )
+
+
+def _of_export(org_id: UUID, wanted: Filter, last_org_seq: int) -> list[ColumnElement[bool]]:
+    return [
+        *repository.numbered_to(org_id, last_org_seq), *wanted.conditions(), *repository.between(wanted)
+    ]
+
+
+async def expired_runs(session: Session, org_id: UUID) -> Sequence[Any]:
+    """The organisation's own numbers that went with their days (`first`, `last`, `day`), ascending."""
+    return await repository.expired_runs(session, org_id)
 
 
 async def rows_in_scope(
@@ -120,5 +186,6 @@ async def opened(session: Session, ports: Ports, rows: Sequence[Any]) -> list[Ev
     events = []
     for made, content in found:
         key = origins.key_of(keys.get(made.key_id), made) if made.origin else b""
-        events.append(Event(made, content, origins.open_origin(made, key), key))
+        origin = origins.open_origin(made, key)
+        events.append(Event(made, content, Origin(), b"") if origin is None else Event(made, content, origin, key))
     return events

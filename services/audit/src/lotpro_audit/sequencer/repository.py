@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from lotpro_audit.sequencer.models import CLAIMS, INTAKE
+from lotpro_audit.sequencer.models import CLAIMS, INTAKE, ORG_HEADS
 from lotpro_kit.db import Driver, Session
 
 #: The columns of the log in the order in which rows are copied.
@@ -94,6 +95,18 @@ async def written(session: Session, event_id: UUID) -> int | None:
     """Where in the log an event is; None when it is not in it."""
     found: int | None = await session.scalar(select(CLAIMS.c.seq).where(CLAIMS.c.event_id == event_id))
     return found
+
+
+async def head_of(session: Session, org_id: UUID) -> int:
+    """The last number of an organisation's own sequence; 0 when it has none."""
+    found: int | None = await session.scalar(select(ORG_HEADS.c.last).where(ORG_HEADS.c.org_id == org_id))
+    return found or 0
+
+
+async def place_of(session: Session, event_id: UUID) -> Any:
+    """Where in the log an event is (`seq`, `occurred_at`); None when it is not in it."""
+    found = await session.execute(select(CLAIMS.c.seq, CLAIMS.c.occurred_at).where(CLAIMS.c.event_id == event_id))
+    return found.one_or_none()
 
 
 async def forget_claims(session: Session, *, before: datetime, limit: int) -> int:

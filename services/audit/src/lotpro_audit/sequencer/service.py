@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from functools import lru_cache, partial
+from typing import Any
 from uuid import UUID
 
 from lotpro_audit.events import domain, leaf, origins
@@ -289,6 +290,16 @@ async def wait_for(database: Database, event_id: UUID) -> int:
                 await asyncio.sleep(LOOK_SECONDS)
     except TimeoutError as error:
         raise Unavailable from error
+
+
+async def head_of(session: Session, org_id: UUID) -> int:
+    """The last number of an organisation's own sequence; 0 when it has none."""
+    return await repository.head_of(session, org_id)
+
+
+async def place_of(session: Session, event_id: UUID) -> Any:
+    """Where in the log an event is (`seq`, `occurred_at`); None when it is not in it, or was forgotten."""
+    return await repository.place_of(session, event_id)
 
 
 def _spelled(event: SecurityEvent) -> bytes:

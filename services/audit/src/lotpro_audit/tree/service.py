@@ -7,7 +7,8 @@ from typing import Any
 
 from lotpro_audit.ports import Ports
 from lotpro_audit.tree import domain, notes, repository
-from lotpro_audit.tree.domain import Frontier, Range, TileId
+from lotpro_audit.tree.domain import Frontier, TileId
+from lotpro_audit.tree.proofs import Prover
 from lotpro_kit import errors
 from lotpro_kit.db import Driver, Session
 
@@ -142,27 +143,34 @@ async def checkpoint_of(session: Session, size: int) -> Any:
 
 async def inclusion_proofs(session: Session, indexes: Sequence[int], size: int) -> list[list[bytes]]:
     """For each leaf the hashes that prove it is in the tree of a size; raises CheckpointUnknown for one outside."""
+    prover = Prover(size)
+    await prepare_proofs(session, prover, indexes)
     try:
-        subtrees = [domain.inclusion(index, size) for index in indexes]
+        return [prover.path(index) for index in indexes]
+    except (KeyError, IndexError, ValueError) as error:
+        raise CheckpointUnknown from error
+
+
+async def prepare_proofs(session: Session, prover: Prover, indexes: Sequence[int]) -> None:
+    """Give a prover what it needs to prove these leaves next; raises CheckpointUnknown for one outside of its tree."""
+    try:
+        wanted = prover.wanted(indexes)
     except ValueError as error:
         raise CheckpointUnknown from error
-    return await _hashes(session, subtrees)
+    prover.give(await repository.tiles(session, wanted))
 
 
 async def consistency_proof(session: Session, *, old: int, new: int) -> list[bytes]:
     """The hashes that prove that the tree of size `old` is where that of `new` began; raises CheckpointUnknown."""
+    if new > (await newest_checkpoint(session)).size:
+        raise CheckpointUnknown
     try:
         subtrees = domain.consistency(old, new)
     except ValueError as error:
         raise CheckpointUnknown from error
-    [path] = await _hashes(session, [subtrees])
-    return path
-
-
-async def _hashes(session: Session, paths: list[list[Range]]) -> list[list[bytes]]:
-    known = await repository.tiles(session, domain.tiles_of(subtree for path in paths for subtree in path))
+    known = await repository.tiles(session, domain.tiles_of(subtrees))
     try:
-        return [[domain.hash_of(subtree, known) for subtree in path] for path in paths]
+        return [domain.hash_of(subtree, known) for subtree in subtrees]
     except (KeyError, ValueError) as error:
         raise CheckpointUnknown from error
 

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 import lotpro_policy
 from lotpro_kit import migrations
 
-revision = "legal"
+revision = "0002"
 down_revision = "0001"
 
 _ACTIVE = "(h.released_at IS NULL OR h.released_at > now()) AND (h.ends_at IS NULL OR h.ends_at > now())"
