@@ -109,7 +109,9 @@ async def test_what_audit_put_stays_as_it_is(cloud: Cloud, monkeypatch: pytest.M
 
 async def test_a_container_is_for_its_service_alone(cloud: Cloud) -> None:
     async with blobs(cloud, container="notifications") as foreign:
-        for attempt in (foreign.get("x"), foreign.delete("x"), foreign.put("x", b"", content_type=TYPE), foreign.names("")):
+        for attempt in (
+            foreign.get("x"), foreign.delete("x"), foreign.put("x", b"", content_type=TYPE), foreign.names("")
+        ):
             with pytest.raises(errors.Unavailable):
                 await attempt
 

@@ -111,11 +111,13 @@ class Log:
 
 
 @pytest.fixture
-async def unled(postgres: testing.Postgres, signer: testing.Signer) -> AsyncIterator[Log]:
+async def unled(
+    postgres: testing.Postgres, signer: testing.Signer, storage: testing.Storage
+) -> AsyncIterator[Log]:
     clock = testing.Clock()
     runtime = await testing.open_runtime(
         app.SERVICE, postgres, signer, clock=clock, sealing_key=testing.AUDIT_SEALING_KEY,
-        checkpoint_key=testing.AUDIT_CHECKPOINT_KEY
+        checkpoint_key=testing.AUDIT_CHECKPOINT_KEY, blob_url=storage.url, ca_bundle=storage.ca_bundle,
     )
     yield Log(runtime, app.wire(runtime), signer, postgres, clock)
     await runtime.close()

@@ -13,7 +13,10 @@ from lotpro_audit.sequencer import consumers
 from lotpro_audit.sequencer.rpc import AuditRpc
 from lotpro_audit.sequencer.service import Sequencer
 from lotpro_audit.settings import Settings
+from lotpro_audit.tree import jobs as tree_jobs
+from lotpro_audit.tree.anchors import Anchors
 from lotpro_audit.tree.notes import SigningKey
+from lotpro_audit.verification import jobs as verification_jobs
 from lotpro_kit import rpc, service
 
 
@@ -25,6 +28,7 @@ def ports(runtime: service.Runtime[Settings]) -> Ports:
         blind_index=runtime.blind_index,
         sealing_key=lambda: settings.sealing_key.get_secret_value(),
         checkpoint_key=cache(lambda: SigningKey(settings.checkpoint_key.get_secret_value())),
+        anchors=Anchors(runtime.blobs(settings.blob_url)),
         security_log=runtime.security_log,
         clock=runtime.clock,
     )
@@ -45,8 +49,14 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
                 ParticipantRpc(database, outside),
             ),
         ],
-        consumers=[consumers.consumer(Sequencer(database, outside), outside)],
-        jobs=[jobs.forget_claims(database), jobs.make_days(database), jobs.expire_events(database, outside)],
+        consumers=[consumers.consumer(database, Sequencer(database, outside), outside)],
+        jobs=[
+            jobs.forget_claims(database),
+            jobs.make_days(database),
+            jobs.expire_events(database, outside),
+            tree_jobs.accept_restored_log(database, outside),
+            verification_jobs.verify_log(database, outside),
+        ],
         loops=[partial(jobs.keep_days_ready, database, outside)],
     )
 

@@ -261,7 +261,7 @@ async def append_and_wait(database: Database, ports: Ports, event: SecurityEvent
     async with database.begin(system()) as session:
         place = await repository.written(session, event.id)
         if place is None:
-            await repository.leave(session, event.id, ports.keyring.wrap(_spelled(event), context=INTAKE))
+            await leave(session, ports, event)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while place is None:
@@ -271,6 +271,11 @@ async def append_and_wait(database: Database, ports: Ports, event: SecurityEvent
     except TimeoutError as error:
         raise Unavailable from error
     return place
+
+
+async def leave(session: Session, ports: Ports, event: SecurityEvent) -> None:
+    """Have whoever leads next write an event once, and do not wait for it."""
+    await repository.leave(session, event.id, ports.keyring.wrap(_spelled(event), context=INTAKE))
 
 
 def _spelled(event: SecurityEvent) -> bytes:
