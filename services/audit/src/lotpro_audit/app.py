@@ -22,7 +22,10 @@ from lotpro_audit.sequencer.service import Sequencer
 from lotpro_audit.settings import Settings
 from lotpro_audit.summaries import api as summaries_api
 from lotpro_audit.tree import api as tree_api
+from lotpro_audit.tree import jobs as tree_jobs
+from lotpro_audit.tree.anchors import Anchors
 from lotpro_audit.tree.notes import SigningKey
+from lotpro_audit.verification import jobs as verification_jobs
 from lotpro_kit import rpc, service
 
 
@@ -34,6 +37,7 @@ def ports(runtime: service.Runtime[Settings]) -> Ports:
         blind_index=runtime.blind_index,
         sealing_key=lambda: settings.sealing_key.get_secret_value(),
         checkpoint_key=cache(lambda: SigningKey(settings.checkpoint_key.get_secret_value())),
+        anchors=Anchors(runtime.blobs(settings.blob_url)),
         security_log=runtime.security_log,
         clock=runtime.clock,
     )
@@ -59,11 +63,12 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
                 ParticipantRpc(database, outside),
             ),
         ],
-        consumers=[consumers.consumer(Sequencer(database, outside), outside)],
+        consumers=[consumers.consumer(database, Sequencer(database, outside), outside)],
         jobs=[
             jobs.forget_claims(database), jobs.make_days(database), jobs.expire_events(database, outside),
             holds_jobs.release_held(database, outside), holds_jobs.forget_legal(database, outside),
-            expire_exports(database, outside),
+            expire_exports(database, outside), tree_jobs.accept_restored_log(database, outside),
+            verification_jobs.verify_log(database, outside),
         ],
         loops=[partial(jobs.keep_days_ready, database, outside), Exporter(database, outside).run],
     )

@@ -11,6 +11,10 @@ class Settings(ServiceSettings):
     """Audit's settings."""
 
     service: ClassVar[str] = "audit"
+    sandbox_fields: ClassVar[tuple[str, ...]] = ("blob_url",)
+
+    #: The storage account, https; audit's container in it has audit's name and keeps what it has (a retention policy).
+    blob_url: str
 
     #: X25519 private key, 32 bytes, base64: opens where security events came from. Its public half is every service's
     #: setting.

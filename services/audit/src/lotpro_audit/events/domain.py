@@ -16,6 +16,8 @@ from lotpro_kit.caller import Origin
 DAYS_AHEAD = 7
 #: An event may be this far ahead of our clock.
 AHEAD = timedelta(days=1)
+#: What the log says of a day that went.
+EXPIRE = "audit:day:expire"
 
 
 _UUID = r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?"
@@ -184,6 +186,7 @@ _ACTIONS: dict[str, Ocsf] = {
     "identity:factor:send_code": _AUTHENTICATION,
     "identity:federation:link": _ACCOUNT,
     "identity:organisation:transfer": _ACCESS,
+    "audit:log:damage": _FINDING,
 }
 
 #: Activities of a class, by the verb; what is not here is "Other" (99).
@@ -199,7 +202,7 @@ _CRUD = {
     **dict.fromkeys(("remove", "delete", "revoke", "revoke_token", "expire", "cancel"), _DELETE),
 }
 _ACTIVITIES: dict[Ocsf, dict[str, int]] = {
-    _FINDING: {"refresh_reuse": 1, "suspicious": 1},
+    _FINDING: {"refresh_reuse": 1, "suspicious": 1, "damage": 1},
     _ACCOUNT: {
         "sign_up": 1, "reopen": 2, "change": 3, "reset": 4, "close": 5, "delete": 6, "anonymise": 6, "lock": 9,
         "enrol": 10, "remove": 11,
