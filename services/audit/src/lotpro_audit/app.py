@@ -4,6 +4,8 @@ from functools import cache, partial
 
 from lotpro.audit.v1 import audit_pb2, audit_pb2_grpc
 from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
+from lotpro_audit.alerts import api as alerts_api
+from lotpro_audit.alerts import jobs as alerts_jobs
 from lotpro_audit.db import METADATA, ROOM
 from lotpro_audit.events import api as events_api
 from lotpro_audit.events import jobs
@@ -34,7 +36,10 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
     """Audit's doors on a runtime."""
     database, outside = runtime.database, ports(runtime)
     return service.Parts(
-        routers=[events_api.router(database, runtime.cursors, outside)],
+        routers=[
+            events_api.router(database, runtime.cursors, outside),
+            alerts_api.router(database, runtime.cursors, outside),
+        ],
         servicers=[
             rpc.Servicer(
                 audit_pb2.DESCRIPTOR, audit_pb2_grpc.add_AuditServiceServicer_to_server, AuditRpc(database, outside)
@@ -46,8 +51,14 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             ),
         ],
         consumers=[consumers.consumer(Sequencer(database, outside), outside)],
-        jobs=[jobs.forget_claims(database), jobs.make_days(database), jobs.expire_events(database, outside)],
-        loops=[partial(jobs.keep_days_ready, database, outside)],
+        jobs=[
+            jobs.forget_claims(database), jobs.make_days(database), jobs.expire_events(database, outside),
+            alerts_jobs.forget_alerts(database),
+        ],
+        loops=[
+            partial(jobs.keep_days_ready, database, outside),
+            alerts_jobs.Watcher(database, outside).run,
+        ],
     )
 
 

@@ -64,6 +64,7 @@ class SecurityEvent:
     session_id: str = ""
     factor: str = ""
     feature: str = ""
+    duration_ms: int = 0
     request_id: str = ""
     trace_id: str = ""
     changed_fields: tuple[str, ...] = ()
@@ -158,6 +159,8 @@ _NOUNS: dict[str, Ocsf] = {
     "identity:federation": _ENTITY,
     "identity:provisioning": _ENTITY,
     "audit:page": _WEB,
+    "audit:alert": _ENTITY,
+    "audit:stream": _ENTITY,
 }
 _ACTIONS: dict[str, Ocsf] = {
     "identity:session:refresh_reuse": _FINDING,
@@ -166,6 +169,7 @@ _ACTIONS: dict[str, Ocsf] = {
     "identity:factor:send_code": _AUTHENTICATION,
     "identity:federation:link": _ACCOUNT,
     "identity:organisation:transfer": _ACCESS,
+    "audit:alert:raise": _FINDING,
 }
 
 #: Activities of a class, by the verb; what is not here is "Other" (99).
@@ -174,11 +178,11 @@ _CREATE, _READ, _UPDATE, _DELETE = 1, 2, 3, 4
 _CRUD = {
     **dict.fromkeys(("add", "create_token", "create", "open", "trust", "schedule", "sell", "append"), _CREATE),
     **dict.fromkeys(("view", "list", "export", "read", "answer"), _READ),
-    **dict.fromkeys(("update", "rename", "extend"), _UPDATE),
+    **dict.fromkeys(("update", "rename", "extend", "pause", "resume", "rotate"), _UPDATE),
     **dict.fromkeys(("remove", "delete", "revoke", "revoke_token", "expire", "cancel"), _DELETE),
 }
 _ACTIVITIES: dict[Ocsf, dict[str, int]] = {
-    _FINDING: {"refresh_reuse": 1, "suspicious": 1},
+    _FINDING: {"refresh_reuse": 1, "suspicious": 1, "raise": 1},
     _ACCOUNT: {
         "sign_up": 1, "reopen": 2, "change": 3, "reset": 4, "close": 5, "delete": 6, "anonymise": 6, "lock": 9,
         "enrol": 10, "remove": 11,

@@ -67,6 +67,8 @@ class Leaf(NamedTuple):
     activity_id: int = 0
     factor: str = ""
     feature: str = ""
+    #: How long a page was looked at, in milliseconds; 0 where that is not known.
+    duration_ms: int = 0
     request_id: str = ""
     trace_id: str = ""
     changed_fields: tuple[str, ...] = ()
@@ -120,7 +122,7 @@ def write(leaf: Leaf) -> bytes:
         for name, value in (
             ("actor_kind", leaf.actor_kind), ("actor_name", leaf.actor_name), ("subject_kind", leaf.subject_kind),
             ("concerned_kind", leaf.concerned_kind), ("factor", leaf.factor), ("feature", leaf.feature),
-            ("request", leaf.request_id), ("trace", leaf.trace_id), ("changed", leaf.changed_fields),
+            ("duration", leaf.duration_ms), ("request", leaf.request_id), ("trace", leaf.trace_id), ("changed", leaf.changed_fields),
             ("key", leaf.key),
         )
         if value
@@ -146,7 +148,7 @@ def read(content: bytes) -> Leaf:
             actor_kind=found.get("actor_kind", ""), actor_name=found.get("actor_name", ""),
             subject_kind=found.get("subject_kind", ""), concerned_kind=found.get("concerned_kind", ""),
             class_uid=found["class"], activity_id=found["activity"], factor=found.get("factor", ""),
-            feature=found.get("feature", ""), request_id=found.get("request", ""), trace_id=found.get("trace", ""),
+            feature=found.get("feature", ""), duration_ms=found.get("duration", 0), request_id=found.get("request", ""), trace_id=found.get("trace", ""),
             changed_fields=tuple(found.get("changed", ())), key=found.get("key", ""),
             origin=b64decode(found.get("origin", "")), expiry=found.get("expiry"),
         )

@@ -127,6 +127,17 @@ async def oldest(
     return found.all()
 
 
+async def numbered(session: Session, org_id: UUID, *, after: int, limit: int) -> Sequence[Any]:
+    """An organisation's events (`leaf`) by their numbers in its own sequence, going on after one."""
+    found = await session.execute(
+        select(EVENTS.c.leaf)
+        .where(EVENTS.c.org_id == org_id, EVENTS.c.org_seq > after)
+        .order_by(EVENTS.c.org_seq)
+        .limit(limit)
+    )
+    return found.all()
+
+
 async def at(session: Session, seq: int) -> Any:
     """The event at a place of the tree (`occurred_at`, `seq`, `leaf`), or None."""
     found = await session.execute(

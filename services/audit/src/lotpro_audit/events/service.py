@@ -85,6 +85,21 @@ async def events_of_organisation(
     return await opened(session, ports, rows)
 
 
+async def numbered(session: Session, *, org_id: UUID, after: int, limit: int) -> list[Leaf]:
+    """An organisation's events in the order of its own sequence, going on after a number, without their origins.
+
+    No number is left out as long as its day is kept: whoever remembers the last one misses nothing.
+    """
+    return [leaf.read(row.leaf) for row in await repository.numbered(session, org_id, after=after, limit=limit)]
+
+
+async def numbered_and_opened(
+    session: Session, ports: Ports, *, org_id: UUID, after: int, limit: int
+) -> list[Event]:
+    """The same with where each came from."""
+    return await opened(session, ports, await repository.numbered(session, org_id, after=after, limit=limit))
+
+
 async def opened(session: Session, ports: Ports, rows: Sequence[Any]) -> list[Event]:
     """Rows (`leaf`) as events, with where they came from: unknown where the person's key was destroyed."""
     found = [(leaf.read(row.leaf), row.leaf) for row in rows]

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -31,6 +31,8 @@ SWEEP_SECONDS = 15.0
 #: How long somebody waits for the leader, in seconds, and how often it is looked.
 PATIENCE_SECONDS, LOOK_SECONDS = 5.0, 0.02
 INTAKE = "intake.event"
+#: Notified when something was written, for whoever follows the log.
+LOGGED = repository.LOGGED
 
 Refusal = EventUnreadable | EventOutOfRange
 
@@ -225,7 +227,7 @@ class Sequencer:
             actor_kind=event.actor_kind, actor_name=event.actor_name, subject_kind=event.subject_kind,
             concerned_kind=event.concerned_kind, class_uid=domain.ocsf(event.action).class_uid,
             activity_id=domain.activity(event.action), factor=domain.cut(event.factor),
-            feature=domain.cut(event.feature), request_id=domain.cut(event.request_id),
+            feature=domain.cut(event.feature), duration_ms=event.duration_ms, request_id=domain.cut(event.request_id),
             trace_id=domain.cut(event.trace_id), changed_fields=event.changed_fields,
             key=("actor" if event.actor_id else "org" if event.org_id else "nobody") if origin else "",
             origin=origin, expiry=event.expiry,
@@ -261,7 +263,7 @@ async def append_and_wait(database: Database, ports: Ports, event: SecurityEvent
     async with database.begin(system()) as session:
         place = await repository.written(session, event.id)
         if place is None:
-            await repository.leave(session, event.id, ports.keyring.wrap(_spelled(event), context=INTAKE))
+            await repository.leave(session, {event.id: ports.keyring.wrap(_spelled(event), context=INTAKE)})
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while place is None:
@@ -271,6 +273,23 @@ async def append_and_wait(database: Database, ports: Ports, event: SecurityEvent
     except TimeoutError as error:
         raise Unavailable from error
     return place
+
+
+async def leave_all(session: Session, ports: Ports, events: Sequence[SecurityEvent]) -> None:
+    """Leave events for the leader, who writes each of them once, soon after the transaction: nothing waits for it.
+
+    Raises EventUnreadable and EventOutOfRange.
+    """
+    for event in events:
+        domain.check(event)
+        domain.day_of(event, now=ports.clock())
+    wrap = ports.keyring.wrap
+    await repository.leave(session, {event.id: wrap(_spelled(event), context=INTAKE) for event in events})
+
+
+async def last_numbers(session: Session, organisations: Collection[UUID]) -> dict[UUID, int]:
+    """How far each organisation's own sequence is; without those that have no event yet."""
+    return await repository.last_numbers(session, organisations)
 
 
 def _spelled(event: SecurityEvent) -> bytes:
