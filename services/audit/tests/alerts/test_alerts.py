@@ -13,8 +13,8 @@ from lotpro_audit import app
 from lotpro_audit.alerts import service
 from lotpro_audit.alerts.domain import MOST_ALERTS
 from lotpro_audit.alerts.jobs import Watcher
-from lotpro_kit import testing
-from lotpro_kit.caller import system
+from lotpro_kit import crypto, testing
+from lotpro_kit.caller import Origin, system
 from lotpro_kit.jobs import Run
 from services.audit.tests.conftest import Log
 
@@ -95,9 +95,6 @@ async def test_it_counts_each_actor_or_address_for_itself(log: Log, per: str, wh
     def one() -> dict[str, Any]:
         if who == "actor_id":
             return {"actor_id": str(uuid4())}
-        from lotpro_kit import crypto
-        from lotpro_kit.caller import Origin
-
         origin = Origin(ip=f"203.0.113.{uuid4().int % 250}", user_agent="x")
         return {who: crypto.seal_origin(origin, log.runtime.settings.audit_sealing_public_key)}
 
@@ -120,11 +117,14 @@ async def test_what_is_cut_off_before_the_commit_is_done_again_and_told_once(log
     class Killed(Exception):
         """The process died."""
 
+    async def dies() -> None:
+        async with log.runtime.database.begin(system(log.org_id)) as session:
+            await service.evaluate(session, ports, org_id=log.org_id)
+            raise Killed
+
     for _ in range(2):
         with pytest.raises(Killed):
-            async with log.runtime.database.begin(system(log.org_id)) as session:
-                await service.evaluate(session, ports, org_id=log.org_id)
-                raise Killed
+            await dies()
     assert await told(log, alert) == []
     await asyncio.gather(*(look(log) for _ in range(4)))
     await look(log)

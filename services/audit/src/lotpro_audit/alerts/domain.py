@@ -144,7 +144,7 @@ class Watch:
 
 
 def count(window: list[int], moment: int, *, wanted: int, within: int) -> tuple[bool, int]:
-    """Add a moment to a sorted window; whether `wanted` of its moments lie `within` each other with this one among them.
+    """Add a moment to a sorted window; whether `wanted` of its moments, with this one, lie `within` each other.
 
     Also answers how many lie between it and `within` before it, or `wanted` if that is more. The window keeps what may
     still matter: what is younger than twice `within`, and of it the newest 2 * `wanted`. An event that comes later is

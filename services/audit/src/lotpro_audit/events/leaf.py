@@ -122,8 +122,8 @@ def write(leaf: Leaf) -> bytes:
         for name, value in (
             ("actor_kind", leaf.actor_kind), ("actor_name", leaf.actor_name), ("subject_kind", leaf.subject_kind),
             ("concerned_kind", leaf.concerned_kind), ("factor", leaf.factor), ("feature", leaf.feature),
-            ("duration", leaf.duration_ms), ("request", leaf.request_id), ("trace", leaf.trace_id), ("changed", leaf.changed_fields),
-            ("key", leaf.key),
+            ("duration", leaf.duration_ms), ("request", leaf.request_id), ("trace", leaf.trace_id),
+            ("changed", leaf.changed_fields), ("key", leaf.key),
         )
         if value
     }
@@ -148,7 +148,8 @@ def read(content: bytes) -> Leaf:
             actor_kind=found.get("actor_kind", ""), actor_name=found.get("actor_name", ""),
             subject_kind=found.get("subject_kind", ""), concerned_kind=found.get("concerned_kind", ""),
             class_uid=found["class"], activity_id=found["activity"], factor=found.get("factor", ""),
-            feature=found.get("feature", ""), duration_ms=found.get("duration", 0), request_id=found.get("request", ""), trace_id=found.get("trace", ""),
+            feature=found.get("feature", ""), duration_ms=found.get("duration", 0),
+            request_id=found.get("request", ""), trace_id=found.get("trace", ""),
             changed_fields=tuple(found.get("changed", ())), key=found.get("key", ""),
             origin=b64decode(found.get("origin", "")), expiry=found.get("expiry"),
         )
