@@ -6,6 +6,7 @@ from lotpro.audit.v1 import audit_pb2, audit_pb2_grpc
 from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
 from lotpro_audit.alerts import api as alerts_api
 from lotpro_audit.alerts import jobs as alerts_jobs
+from lotpro_audit.clients.receivers import PublicReceivers
 from lotpro_audit.db import METADATA, ROOM
 from lotpro_audit.events import api as events_api
 from lotpro_audit.events import jobs
@@ -15,6 +16,9 @@ from lotpro_audit.sequencer import consumers
 from lotpro_audit.sequencer.rpc import AuditRpc
 from lotpro_audit.sequencer.service import Sequencer
 from lotpro_audit.settings import Settings
+from lotpro_audit.streams import api as streams_api
+from lotpro_audit.streams.jobs import Pump
+from lotpro_audit.streams.service import Outside
 from lotpro_audit.tree.notes import SigningKey
 from lotpro_kit import rpc, service
 
@@ -34,11 +38,15 @@ def ports(runtime: service.Runtime[Settings]) -> Ports:
 
 def wire(runtime: service.Runtime[Settings]) -> service.Parts:
     """Audit's doors on a runtime."""
-    database, outside = runtime.database, ports(runtime)
+    database, outside, settings = runtime.database, ports(runtime), runtime.settings
+    receivers = PublicReceivers(lambda: settings.sandbox_receivers, ca_bundle=lambda: settings.ca_bundle)
+    runtime.closing.append(receivers.close)
+    streaming = Outside(database, outside, receivers)
     return service.Parts(
         routers=[
             events_api.router(database, runtime.cursors, outside),
             alerts_api.router(database, runtime.cursors, outside),
+            streams_api.router(database, runtime.cursors, streaming),
         ],
         servicers=[
             rpc.Servicer(
@@ -58,6 +66,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         loops=[
             partial(jobs.keep_days_ready, database, outside),
             alerts_jobs.Watcher(database, outside).run,
+            Pump(streaming).run,
         ],
     )
 

@@ -4,16 +4,20 @@ from typing import ClassVar
 
 from pydantic import SecretStr
 
-from lotpro_kit.settings import ServiceSettings
+from lotpro_kit.settings import CommaSeparated, ServiceSettings
 
 
 class Settings(ServiceSettings):
     """Audit's settings."""
 
     service: ClassVar[str] = "audit"
+    sandbox_fields: ClassVar[tuple[str, ...]] = ("sandbox_receivers",)
 
     #: X25519 private key, 32 bytes, base64: opens where security events came from. Its public half is every service's
     #: setting.
     sealing_key: SecretStr
     #: Ed25519 private key, 32 bytes, base64: signs the log's checkpoints.
     checkpoint_key: SecretStr
+    #: Receivers of streams that are not public, for a workstation: `https://host:port` and `host:port`; production
+    #: has none.
+    sandbox_receivers: CommaSeparated = ()

@@ -76,7 +76,8 @@ def test_it_is_raised_when_the_oracle_says_so_in_whatever_batches_it_is_looked_a
         leaf(number, actor_id=actor, occurred_us=START + second * 1_000_000)
         for number, (actor, second) in enumerate(moments)
     ]
-    raised, windows, last = [], {}, None
+    windows: dict[str, list[int]] = {}
+    raised, last = [], None
     for begin in range(0, len(events), batch):
         watch = Watch(wanted, {key: list(window) for key, window in windows.items()}, last)
         raised += [one.seq for event in events[begin : begin + batch] if (one := watch.see(event)) is not None]

@@ -74,7 +74,7 @@ async def positions(session: Session) -> dict[UUID, int]:
 
 
 async def take_position(session: Session, org_id: UUID) -> int | None:
-    """How far a log was looked at, held until the transaction ends; None when somebody else is at it, or nobody has to."""
+    """How far a log was looked at, held until the transaction ends; None when somebody else is at it."""
     found: int | None = await session.scalar(
         select(POSITIONS.c.org_seq).where(POSITIONS.c.org_id == org_id).with_for_update(skip_locked=True)
     )
