@@ -20,6 +20,9 @@ from lotpro_audit.streams import api as streams_api
 from lotpro_audit.streams.jobs import Pump
 from lotpro_audit.streams.service import Outside
 from lotpro_audit.tree.notes import SigningKey
+from lotpro_audit.views import api as views_api
+from lotpro_audit.views import consumers as views_consumers
+from lotpro_audit.views import jobs as views_jobs
 from lotpro_kit import rpc, service
 
 
@@ -47,6 +50,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             events_api.router(database, runtime.cursors, outside),
             alerts_api.router(database, runtime.cursors, outside),
             streams_api.router(database, runtime.cursors, streaming),
+            views_api.router(database, runtime.cursors, outside),
         ],
         servicers=[
             rpc.Servicer(
@@ -58,10 +62,12 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
                 ParticipantRpc(database, outside),
             ),
         ],
-        consumers=[consumers.consumer(Sequencer(database, outside), outside)],
+        consumers=[
+            consumers.consumer(Sequencer(database, outside), outside), views_consumers.consumer(database),
+        ],
         jobs=[
             jobs.forget_claims(database), jobs.make_days(database), jobs.expire_events(database, outside),
-            alerts_jobs.forget_alerts(database),
+            alerts_jobs.forget_alerts(database), views_jobs.count_usage(database, outside),
         ],
         loops=[
             partial(jobs.keep_days_ready, database, outside),

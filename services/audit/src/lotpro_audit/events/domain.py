@@ -161,6 +161,7 @@ _NOUNS: dict[str, Ocsf] = {
     "audit:page": _WEB,
     "audit:alert": _ENTITY,
     "audit:stream": _ENTITY,
+    "audit:usage": _ENTITY,
 }
 _ACTIONS: dict[str, Ocsf] = {
     "identity:session:refresh_reuse": _FINDING,

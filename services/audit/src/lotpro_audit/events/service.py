@@ -1,7 +1,7 @@
 """Use cases of the log: showing it to those who may see it."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -98,6 +98,21 @@ async def numbered_and_opened(
 ) -> list[Event]:
     """The same with where each came from."""
     return await opened(session, ports, await repository.numbered(session, org_id, after=after, limit=limit))
+
+
+async def use_of_day(
+    session: Session, day: date, *, action: str, without: Collection[UUID], fewest: int
+) -> Sequence[Any]:
+    """How often which feature was used on a day (UTC) on the whole platform, by at least `fewest` people.
+
+    Rows of `feature`, `people`, `uses` and `duration_ms`, without those people who are left out.
+    """
+    return await repository.use_of_day(session, day, action=action, without=without, fewest=fewest)
+
+
+async def kept_days(session: Session) -> list[date]:
+    """The days the log has tables for."""
+    return await repository.days(session)
 
 
 async def opened(session: Session, ports: Ports, rows: Sequence[Any]) -> list[Event]:
