@@ -67,6 +67,7 @@ class SecurityEvent:
     session_id: str = ""
     factor: str = ""
     feature: str = ""
+    duration_ms: int = 0
     request_id: str = ""
     trace_id: str = ""
     changed_fields: tuple[str, ...] = ()
@@ -178,6 +179,9 @@ _NOUNS: dict[str, Ocsf] = {
     "identity:federation": _ENTITY,
     "identity:provisioning": _ENTITY,
     "audit:page": _WEB,
+    "audit:alert": _ENTITY,
+    "audit:stream": _ENTITY,
+    "audit:usage": _ENTITY,
 }
 _ACTIONS: dict[str, Ocsf] = {
     "identity:session:refresh_reuse": _FINDING,
@@ -187,6 +191,7 @@ _ACTIONS: dict[str, Ocsf] = {
     "identity:federation:link": _ACCOUNT,
     "identity:organisation:transfer": _ACCESS,
     "audit:log:damage": _FINDING,
+    "audit:alert:raise": _FINDING,
 }
 
 #: Activities of a class, by the verb; what is not here is "Other" (99).
@@ -198,11 +203,11 @@ _CRUD = {
         _CREATE,
     ),
     **dict.fromkeys(("view", "list", "export", "read", "answer", "summarise", "prove", "download"), _READ),
-    **dict.fromkeys(("update", "rename", "extend", "release"), _UPDATE),
+    **dict.fromkeys(("update", "rename", "extend", "release", "pause", "resume", "rotate"), _UPDATE),
     **dict.fromkeys(("remove", "delete", "revoke", "revoke_token", "expire", "cancel"), _DELETE),
 }
 _ACTIVITIES: dict[Ocsf, dict[str, int]] = {
-    _FINDING: {"refresh_reuse": 1, "suspicious": 1, "damage": 1},
+    _FINDING: {"refresh_reuse": 1, "suspicious": 1, "damage": 1, "raise": 1},
     _ACCOUNT: {
         "sign_up": 1, "reopen": 2, "change": 3, "reset": 4, "close": 5, "delete": 6, "anonymise": 6, "lock": 9,
         "enrol": 10, "remove": 11,

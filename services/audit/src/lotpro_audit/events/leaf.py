@@ -60,6 +60,8 @@ class Leaf(NamedTuple):
     activity_id: int = 0
     factor: str = ""
     feature: str = ""
+    #: How long a page was looked at, in milliseconds; 0 where that is not known.
+    duration_ms: int = 0
     request_id: str = ""
     trace_id: str = ""
     changed_fields: tuple[str, ...] = ()
@@ -97,7 +99,7 @@ def write(leaf: Leaf) -> bytes:
     (
         seq, org_seq, event_id, org, store, occurred_us, action, success, actor, subject, concerned, session, ip,
         logged_us, actor_kind, actor_name, subject_kind, concerned_kind, class_uid, activity_id, factor, feature,
-        request, trace, changed, origin, expiry,
+        duration, request, trace, changed, origin, expiry,
     ) = leaf
     made = (
         f'{{"seq":{seq},"org_seq":{org_seq}'
@@ -116,6 +118,7 @@ def write(leaf: Leaf) -> bytes:
         + (f',"concerned_kind":"{concerned_kind}"' if concerned_kind else "")
         + (f',"factor":{_dumps(factor)}' if factor else "")
         + (f',"feature":{_dumps(feature)}' if feature else "")
+        + (f',"duration":{duration}' if duration else "")
         + (f',"request":{_dumps(request)}' if request else "")
         + (f',"trace":{_dumps(trace)}' if trace else "")
         + (f',"changed":{_dumps(changed)}' if changed else "")
@@ -144,6 +147,7 @@ def read(content: bytes) -> Leaf:
             actor_name=text("actor_name", ""),
             subject_kind=text("subject_kind", ""), concerned_kind=text("concerned_kind", ""), class_uid=class_uid,
             activity_id=activity_id, factor=text("factor", ""), feature=text("feature", ""),
+            duration_ms=text("duration", 0),
             request_id=text("request", ""), trace_id=text("trace", ""), changed_fields=tuple(text("changed", ())),
             origin=b64decode(text("origin", "")), expiry=text("expiry"),
         )

@@ -127,6 +127,17 @@ async def oldest(
     return found.all()
 
 
+async def numbered(session: Session, org_id: UUID, *, after: int, limit: int) -> Sequence[Any]:
+    """An organisation's events (`leaf`) by their numbers in its own sequence, going on after one."""
+    found = await session.execute(
+        select(EVENTS.c.leaf)
+        .where(EVENTS.c.org_id == org_id, EVENTS.c.org_seq > after)
+        .order_by(EVENTS.c.org_seq)
+        .limit(limit)
+    )
+    return found.all()
+
+
 async def knows_store(session: Session, *, org_id: UUID, store_id: UUID) -> bool:
     """Whether the log holds something of an organisation's store."""
     found = await session.execute(
@@ -247,6 +258,32 @@ async def count_day(session: Session, day: date) -> int:
     """How many events a day has."""
     found = await session.execute(select(func.count()).select_from(EVENTS).where(*within_day(day)))
     return int(found.scalar_one())
+
+
+#: A day's page views by feature, of at least so many people, without those who are left out. Nobody else sees a person.
+_USE_OF_DAY = text(
+    "SELECT feature, count(DISTINCT actor_id) AS people, count(*) AS uses, sum(duration_ms)::bigint AS duration_ms FROM"
+    " (SELECT actor_id, leaf ->> 'feature' AS feature, coalesce((leaf ->> 'duration')::bigint, 0) AS duration_ms"
+    " FROM (SELECT actor_id, convert_from(leaf, 'UTF8')::json AS leaf FROM events"
+    " WHERE occurred_at >= :begin AND occurred_at < :end AND action = :action AND actor_id IS NOT NULL"
+    " AND NOT actor_id = ANY(:without)) AS views) AS uses"
+    " WHERE feature IS NOT NULL GROUP BY feature HAVING count(DISTINCT actor_id) >= :fewest ORDER BY feature"
+)
+
+
+async def use_of_day(
+    session: Session, day: date, *, action: str, without: Collection[UUID], fewest: int
+) -> Sequence[Any]:
+    """How many people did something to which feature on a day (`feature`, `people`, `uses`, `duration_ms`)."""
+    begin = datetime.combine(day, time(), UTC)
+    found = await session.execute(
+        _USE_OF_DAY,
+        {
+            "begin": begin, "end": begin + timedelta(days=1), "action": action, "without": list(without),
+            "fewest": fewest,
+        },
+    )
+    return found.all()
 
 
 async def expiry(session: Session, day: date) -> Any:
