@@ -26,7 +26,8 @@ PEOPLE, ADDRESSES = 2_000, 20_000
 _FILL = """
 INSERT INTO events (occurred_at, seq, org_seq, org_id, actor_id, ip_index, success, action, leaf)
 SELECT $2::timestamptz + n * ($3::interval / $4::bigint), n, n, $1,
-    md5('actor' || n * 7919 % $5::int)::uuid, decode(substr(md5('ip' || n * 104729 % $6::int), 1, 16), 'hex'),
+    md5('actor' || n * 7919 / $7::int % $5::int)::uuid,
+    decode(substr(md5('ip' || n * 104729 / $7::int % $6::int), 1, 16), 'hex'),
     n % $7::int <> 0, CASE WHEN n % $7::int <> 0 THEN 'inventory:vehicle:view'
         ELSE (ARRAY['identity:session:create', 'identity:session:create', 'identity:session:create',
         'identity:session:refresh_reuse', 'identity:device:trust'])[1 + n / $7::int % 5] END,
