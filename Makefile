@@ -1,7 +1,11 @@
 # Everything one does with lotPro. `make` alone lists the targets; CI runs the same ones.
 
 SHELL := /bin/sh
+# Where the surroundings forbid byte code, every start would compile everything it imports anew: seconds each time.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON := .venv/bin/python
+# Of the tests' time a third is waiting, for locks to end and processes to start: one worker more than two cores need.
+WORKERS ?= 3
 .DEFAULT_GOAL := help
 .PHONY: help setup run reset demo seed test e2e check lint types contracts drift proto lock migration bench dlq
 
@@ -24,7 +28,7 @@ seed: setup ## Fill the demo organisation of the running stack, where it is not 
 	@$(PYTHON) -m lotpro_localcloud seed
 
 test: setup ## Run every test, the end-to-end flow included
-	@$(PYTHON) -m pytest -n 2 --dist loadgroup -q $(ARGS)
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup -q $(ARGS)
 
 e2e: setup ## Run the tests of the whole stack only
 	@$(PYTHON) -m pytest -q tests/e2e tests/chaos $(ARGS)

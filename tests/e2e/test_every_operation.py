@@ -11,7 +11,7 @@ from tests.e2e.operations import Operation, is_public, operations
 from tests.e2e.stack import ROOT, Stack
 
 #: These come last: they end the stranger's session, and with it what the stranger could still be asked to try.
-ENDING = ("close_own_account", "sign_out")
+ENDING = ("close_own_account", "sign_out", "sign_out_everywhere")
 ALL = sorted(
     operations(json.loads((ROOT / "gateway" / "openapi.json").read_text(encoding="utf-8"))),
     key=lambda operation: operation.name in ENDING,

@@ -66,10 +66,11 @@ FREE = {
     "get_own_account", "update_own_account", "close_own_account", "change_password", "change_email",
     "confirm_email_change", "list_factors", "rename_factor", "remove_factor", "enrol_totp", "confirm_totp",
     "begin_passkey", "add_passkey", "enrol_codes", "confirm_codes", "renew_recovery_codes", "list_sessions",
-    "get_current_session", "revoke_session", "revoke_other_sessions", "sign_out", "begin_step_up", "step_up",
-    "switch_organisation", "list_devices", "revoke_device", "revoke_all_devices", "get_current_organisation",
-    "list_own_organisations", "leave_organisation", "list_own_events", "open_access", "close_access", "get_picture",
-    "set_own_picture", "remove_own_picture", "get_preferences", "set_preferences", "clear_preferences",
+    "get_current_session", "revoke_session", "revoke_other_sessions", "sign_out", "sign_out_everywhere",
+    "begin_step_up", "step_up", "switch_organisation", "list_devices", "revoke_device", "revoke_all_devices",
+    "get_current_organisation", "list_own_organisations", "create_organisation", "leave_organisation",
+    "list_own_events", "open_access", "close_access", "get_picture", "set_own_picture", "remove_own_picture",
+    "get_preferences", "set_preferences", "clear_preferences",
 }
 
 

@@ -1,6 +1,7 @@
 """The HTTP door: callers, problem+json, request ids, idempotency, ETags; rules live elsewhere."""
 
 import hashlib
+import hmac
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,10 @@ from lotpro_kit.cursors import Cursors
 from lotpro_kit.db import Database, Session
 
 ACCESS_COOKIE = "__Host-lotpro-access"
+#: Our own pages read this cookie and repeat it in this header; another site's can do neither (double submit).
+CSRF_COOKIE, CSRF_HEADER = "__Host-lotpro-csrf", "x-csrf-token"
+#: Methods that change nothing (RFC 9110, 9.2.1).
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_BODY_BYTES = 1_048_576
 IDEMPOTENCY_TTL = timedelta(hours=24)
 
@@ -109,6 +114,27 @@ class FactorRequired(errors.Forbidden):
 ENROLLING = "enrol"
 
 
+class CsrfFailed(errors.Forbidden):
+    """A cookie alone was to change something: a browser sends those for any page that asks it to."""
+
+    code = "auth.csrf_failed"
+    message = "Repeat the value of the cookie __Host-lotpro-csrf in the header X-CSRF-Token."
+
+
+def check_csrf(request: Request) -> None:
+    """Refuse what cookies authorise and no page of ours has asked for (OWASP, double submit); raises CsrfFailed."""
+    if request.method in SAFE_METHODS:
+        return
+    kept, repeated = request.cookies.get(CSRF_COOKIE, ""), request.headers.get(CSRF_HEADER, "")
+    if not kept or not hmac.compare_digest(kept.encode(), repeated.encode()):
+        raise CsrfFailed
+
+
+def by_cookie(request: Request) -> bool:
+    """Whether a browser's cookie is what the caller is known by."""
+    return not request.headers.get("authorization") and ACCESS_COOKIE in request.cookies
+
+
 async def authenticated(request: Request) -> Caller:
     """The caller, signed in with all factors; raises Unauthenticated, or FactorRequired for an enrolment token."""
     caller = await enrolling(request)
@@ -118,7 +144,10 @@ async def authenticated(request: Request) -> Caller:
 
 
 async def enrolling(request: Request) -> Caller:
-    """The caller by the bearer token or else the access cookie, also one who has no second factor yet."""
+    """The caller by the bearer token or else the access cookie, also one who has no second factor yet.
+
+    A cookie does for reading; to change anything it wants the proof that a page of ours asked, or CsrfFailed.
+    """
     header = request.headers.get("authorization", "")
     scheme, _, token = header.partition(" ")
     if header and scheme.lower() != "bearer":
@@ -127,11 +156,13 @@ async def enrolling(request: Request) -> Caller:
     if not token:
         raise errors.Unauthenticated
     caller = await door(request).user_tokens.verify(token.strip())
+    if by_cookie(request):
+        check_csrf(request)
     return replace(caller, origin=_origin(request), request_id=request.scope.get("lotpro.request_id", ""))
 
 
 class StepUpRequired(errors.Forbidden):
-    """The act needs a second factor given within the last STEP_UP_WINDOW, and the session has none that fresh."""
+    """The act needs a strong second factor given within STEP_UP_WINDOW, and the session has none that fresh."""
 
     code = "auth.step_up_required"
     message = "Confirm it is you: give your second factor again, then repeat this."
@@ -139,16 +170,29 @@ class StepUpRequired(errors.Forbidden):
 
 #: Sensitive acts need a second factor this fresh.
 STEP_UP_WINDOW = timedelta(minutes=15)
+#: Methods (RFC 8176) that step up: an authenticator app, a passkey, and an organisation's provider that vouches for
+#: more than one. Codes by SMS or e-mail and recovery codes sign in and do no more: whoever has the mailbox has those.
+STRONG_METHODS = frozenset({"otp", "pop", "mfa"})
 
 
-def check_stepped_up(caller: Caller, *, now: float) -> None:
-    """Refuse a caller who has not given a second factor lately; raises StepUpRequired."""
+def check_fresh(caller: Caller, *, now: float) -> None:
+    """Refuse a caller who has not given any second factor lately; raises StepUpRequired."""
     if caller.aal != "aal2" or now - caller.auth_time > STEP_UP_WINDOW.total_seconds():
         raise StepUpRequired
 
 
+def check_stepped_up(caller: Caller, *, now: float) -> None:
+    """Refuse a caller who has not given a strong second factor lately; raises StepUpRequired.
+
+    The moment of proof moves only with a strong factor, so it is that one's where the session had one.
+    """
+    check_fresh(caller, now=now)
+    if not STRONG_METHODS & set(caller.amr):
+        raise StepUpRequired
+
+
 async def stepped_up(request: Request) -> Caller:
-    """The caller, who gave a second factor within the last 15 minutes; raises StepUpRequired."""
+    """The caller, who gave a strong second factor within the last 15 minutes; raises StepUpRequired."""
     caller = await authenticated(request)
     check_stepped_up(caller, now=door(request).user_tokens.now())
     return caller
@@ -434,6 +478,9 @@ def create_app(
         redoc_url=None,
         openapi_url=f"/api/{service}/openapi.json",
         generate_unique_id_function=lambda route: route.name,
+        # `_Edge` makes the one span of a request. The framework's own, five a request, would hold paths and queries, in
+        # which people search for people.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.door = door
     app.add_exception_handler(errors.Error, _on_refusal)
@@ -483,7 +530,9 @@ def _openapi(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
         signed_in = permission is not None or bool({authenticated, enrolling, stepped_up} & set(calls))
         for method in route.methods or ():
             operation = schema["paths"][route.path_format][method.lower()]
-            _describe_problems(operation, signed_in=signed_in, stepped_up=stepped_up in calls)
+            _describe_problems(
+                operation, signed_in=signed_in, stepped_up=stepped_up in calls, changes=method not in SAFE_METHODS
+            )
             operation["security"] = [{"bearer": []}, {"cookie": []}] if signed_in else []
             if permission:
                 operation["x-permission"] = permission
@@ -519,7 +568,7 @@ class _ContentTooLarge(errors.Error):
     message = "The body is larger than 1 MiB."
 
 
-def _describe_problems(operation: dict[str, Any], *, signed_in: bool, stepped_up: bool) -> None:
+def _describe_problems(operation: dict[str, Any], *, signed_in: bool, stepped_up: bool, changes: bool) -> None:
     """The problems that the kit answers for every operation of a kind, and every problem as what it is."""
     found: list[tuple[int, str, type[errors.Error]]] = [(503, "Service Unavailable", errors.Unavailable)]
     if operation.get("requestBody"):
@@ -529,6 +578,8 @@ def _describe_problems(operation: dict[str, Any], *, signed_in: bool, stepped_up
     if signed_in:
         found += [(401, "Unauthorized", errors.Unauthenticated), (401, "Unauthorized", InvalidToken)]
         found.append((403, "Forbidden", StepUpRequired if stepped_up else FactorRequired))
+    if signed_in and changes:
+        found.append((403, "Forbidden", CsrfFailed))
     responses = operation["responses"]
     for status, title, refusal in found:
         entry = responses.setdefault(str(status), {"description": title})

@@ -12,11 +12,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Table, Uuid, func, select
+from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Table, Uuid, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from lotpro_kit.caller import Origin
-from lotpro_kit.db import Session
+from lotpro_kit.db import Session, Statement
 
 NONCE = 12
 
@@ -37,6 +37,7 @@ def table(metadata: MetaData) -> Table:
 
 
 _DATA_KEYS = table(MetaData())
+_WRAPPED = Statement(select(_DATA_KEYS.c.wrapped_key).where(_DATA_KEYS.c.subject_id == bindparam("subject_id")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,10 @@ class Keyring:
         """A stored key, opened; raises Undecryptable."""
         return self._open(subject_id, wrapped)
 
+    def know(self, session: Session, subject_id: UUID, wrapped: bytes) -> None:
+        """Take note of a subject's stored key, which the transaction has read along with something else."""
+        session.info.setdefault(_KNOWN_KEYS, {})[subject_id] = wrapped
+
     async def existing(self, session: Session, subject_id: UUID) -> SubjectKey:
         """The subject's key; raises Undecryptable when it was destroyed or never made."""
         return self._open(subject_id, await self._wrapped(session, subject_id))
@@ -137,13 +142,10 @@ class Keyring:
     async def _wrapped(self, session: Session, subject_id: UUID) -> bytes | None:
         known: dict[UUID, bytes] = session.info.setdefault(_KNOWN_KEYS, {})
         if subject_id not in known:
-            found = await session.execute(
-                select(_DATA_KEYS.c.wrapped_key).where(_DATA_KEYS.c.subject_id == subject_id)
-            )
-            wrapped: bytes | None = found.scalar_one_or_none()
-            if wrapped is None:
+            row = await _WRAPPED.one_or_none(session, subject_id=subject_id)
+            if row is None:
                 return None
-            known[subject_id] = wrapped
+            known[subject_id] = row.wrapped_key
         return known[subject_id]
 
     def _open(self, subject_id: UUID, wrapped: bytes | None) -> SubjectKey:

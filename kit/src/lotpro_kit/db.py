@@ -1,23 +1,23 @@
 """A service's database: one engine, and transactions that row-level security ties to a caller."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import DateTime, MetaData, Select, String, Uuid, text
+from sqlalchemy import Connection, DateTime, MetaData, Select, String, Uuid, text
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.sql.elements import CompilerElement
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from lotpro_kit.caller import ALL_STORES, ANONYMOUS, Caller
 from lotpro_kit.errors import NotFound
-
-Session = AsyncSession
 
 #: A connection of the driver's own.
 Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -30,10 +30,6 @@ _NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
-_SET_CONTEXT = text(
-    "SELECT set_config('lotpro.org_id', :org_id, true), set_config('lotpro.user_id', :user_id, true),"
-    " set_config('lotpro.stores', :stores, true), set_config('lotpro.scope', :scope, true)"
-)
 
 
 class Model(DeclarativeBase):
@@ -61,6 +57,19 @@ def context(caller: Caller) -> dict[str, str]:
 
 _DIALECT: Dialect = make_url("postgresql+asyncpg://").get_dialect()()
 _CONTEXT_NAMES = ("org_id", "user_id", "stores", "scope")
+
+
+def _begin(caller: Caller) -> str:
+    """A transaction and its context in one round trip; PostgreSQL takes no parameters with several statements."""
+    values = (f"set_config('lotpro.{name}', {_literal(value)}, true)" for name, value in context(caller).items())
+    return f"BEGIN; SELECT {', '.join(values)}"
+
+
+def _literal(value: str) -> str:
+    """A text in quotes. With its own quotes doubled it cannot end early: backslashes mean nothing by default."""
+    return "'" + value.replace("'", "''") + "'"
+
+
 #: The caller's context is set before the SELECT inside sees any row, because that needs `caller` (LATERAL, and OFFSET 0
 #: keeps it apart). Were it ever otherwise, no context would be set and there would be no rows.
 _AS_CALLER = (
@@ -70,23 +79,57 @@ _AS_CALLER = (
 )
 
 
-class Query:
-    """A SELECT of columns with a caller's context around it, compiled once; its parameters are `bindparam`s."""
+class Row(asyncpg.Record):  # type: ignore[misc] # asyncpg has no types
+    """A row of the driver's, whose columns are attributes as in a row of SQLAlchemy's."""
 
-    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
-        compiled = statement.compile(dialect=_DIALECT)
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class Statement:
+    """A statement compiled once, which the driver runs in a session's transaction; its parameters are `bindparam`s.
+
+    It goes past SQLAlchemy's execution, which takes six times as long, so values come as the driver makes them. For
+    what is asked most often; `Session.execute` is for the rest.
+    """
+
+    def __init__(self, statement: CompilerElement) -> None:
+        compiled: Any = statement.compile(dialect=_DIALECT)
         self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
         self._literals = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
+        self.sql = str(compiled)
+
+    async def all(self, session: "Session", **parameters: object) -> list[Row]:
+        """Every row."""
+        return await fetch(session, self.sql, *self._given(parameters))
+
+    async def one_or_none(self, session: "Session", **parameters: object) -> Row | None:
+        """The first row, or None."""
+        return next(iter(await self.all(session, **parameters)), None)
+
+    def _given(self, parameters: Mapping[str, object]) -> list[object]:
+        values = {**self._literals, **parameters}
+        return [values[name] for name in self._names]
+
+
+class Query(Statement):
+    """A SELECT of columns with a caller's context around it, for a `Reader`."""
+
+    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
+        super().__init__(statement)
         settings = " || ".join(
             f"set_config('lotpro.{name}', ${number}, true)"
             for number, name in enumerate(_CONTEXT_NAMES, start=len(self._names) + 1)
         )
-        self.sql = _AS_CALLER.format(settings=settings, select=compiled)
+        self.sql = _AS_CALLER.format(settings=settings, select=self.sql)
 
     def arguments(self, caller: Caller, parameters: Mapping[str, object]) -> list[object]:
         """The parameters and the context, in the order of the compiled text."""
-        values, settings = {**self._literals, **parameters}, context(caller)
-        return [*(values[name] for name in self._names), *(settings[name] for name in _CONTEXT_NAMES)]
+        settings = context(caller)
+        return [*self._given(parameters), *(settings[name] for name in _CONTEXT_NAMES)]
 
 
 class Reader:
@@ -99,25 +142,24 @@ class Reader:
     def __init__(self, engine: AsyncEngine, caller: Caller) -> None:
         self._engine, self._caller = engine, caller
 
-    async def one_or_none(self, query: Query, **parameters: object) -> asyncpg.Record | None:
+    async def one_or_none(self, query: Query, **parameters: object) -> Row | None:
         """The first row, or None."""
-        async with self.connection() as connection:
-            return await connection.fetchrow(query.sql, *query.arguments(self._caller, parameters))
+        return next(iter(await self.all(query, **parameters)), None)
 
-    async def all(self, query: Query, **parameters: object) -> list[asyncpg.Record]:
+    async def all(self, query: Query, **parameters: object) -> list[Row]:
         """Every row."""
         async with self.connection() as connection:
-            rows: list[asyncpg.Record] = await connection.fetch(
-                query.sql, *query.arguments(self._caller, parameters)
+            rows: list[Row] = await connection.fetch(
+                query.sql, *query.arguments(self._caller, parameters), record_class=Row
             )
             return rows
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Driver]:
         """A pooled connection of the driver's own."""
-        pooled = await self._engine.raw_connection()
+        pooled, driver = await _checked_out(self._engine)
         try:
-            yield pooled.driver_connection
+            yield driver
         except BaseException:
             # It may be in the middle of an answer; the pool opens another one in its place.
             pooled.invalidate(soft=True)
@@ -126,11 +168,61 @@ class Reader:
             await greenlet_spawn(pooled.close)
 
 
-async def fetch(session: Session, sql: str, *arguments: object) -> list[asyncpg.Record]:
+class Session(AsyncSession):
+    """One transaction, made and ended by `Database.begin`: SQLAlchemy's statements, and the driver's by `fetch`.
+
+    Underneath, SQLAlchemy is told that each statement stands alone: beginning and ending is the driver's, in a third
+    of the time.
+    """
+
+    def __init__(self, engine: AsyncEngine, pooled: PoolProxiedConnection, driver: Any) -> None:
+        joined = AsyncConnection(engine, Connection(engine.sync_engine, pooled))
+        super().__init__(bind=joined, expire_on_commit=False)
+        self._driver = driver
+
+    @property
+    def driver(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """The driver's connection, inside the transaction; there is none after `rollback`."""
+        if self._driver is None:
+            raise RuntimeError("the transaction was rolled back")
+        connection: asyncpg.Connection[asyncpg.Record] = self._driver
+        return connection
+
+    async def start(self, caller: Caller) -> None:
+        """For `Database.begin`: the transaction begins, and the caller's rows exist."""
+        await self.driver.execute(_begin(caller))
+
+    async def finish(self) -> None:
+        """For `Database.begin`: commit, unless it was rolled back."""
+        await self._end("COMMIT")
+
+    async def rollback(self) -> None:
+        """Undo everything; nothing can be done in the transaction any more."""
+        await self._end("ROLLBACK")
+
+    async def _end(self, how: str) -> None:
+        driver, self._driver = self._driver, None
+        if driver is None:
+            return
+        if self.sync_session.in_transaction():
+            await self.close()
+        self.sync_session.bind = None
+        await driver.execute(how)
+
+
+async def _checked_out(engine: AsyncEngine) -> tuple[PoolProxiedConnection, Any]:
+    """A pooled connection and the driver's in it; one that the server has closed meanwhile is not given out."""
+    while True:
+        pooled = await engine.raw_connection()
+        driver: Any = pooled.driver_connection
+        if not driver.is_closed():
+            return pooled, driver
+        pooled.invalidate()
+
+
+async def fetch(session: Session, sql: str, *arguments: object) -> list[Row]:
     """A statement of the driver's own ($1, $2) in the session's transaction; raises the driver's errors."""
-    connection = await (await session.connection()).get_raw_connection()
-    assert connection.driver_connection is not None
-    rows: list[asyncpg.Record] = await connection.driver_connection.fetch(sql, *arguments)
+    rows: list[Row] = await session.driver.fetch(sql, *arguments, record_class=Row)
     return rows
 
 
@@ -143,9 +235,13 @@ class Database:
         *,
         password: str | Callable[[], Awaitable[str]] | None = None,
         pool_size: int = 8,
+        pool_seconds: float = 5,
         ssl: object = None,
     ) -> None:
-        """`password` may be an async function: in Azure it returns a fresh Entra token for each new connection."""
+        """`password` may be an async function: in Azure it returns a fresh Entra token for each new connection.
+
+        Whoever has waited `pool_seconds` for a connection is turned away.
+        """
         self.url = make_url(url)
         arguments: dict[str, object] = {"server_settings": {"application_name": "lotpro"}, "timeout": 5}
         if password is not None:
@@ -158,8 +254,12 @@ class Database:
             connect_args=arguments,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=5,
+            pool_timeout=pool_seconds,
             pool_recycle=1800,
+            # The connections used last have the statements prepared; the others may rest.
+            pool_use_lifo=True,
+            # Transactions are the driver's: see Session.
+            isolation_level="AUTOCOMMIT",
         )
 
     @asynccontextmanager
@@ -168,14 +268,26 @@ class Database:
 
         Writing a row that would not exist for the caller is NotFound.
         """
+        pooled, driver = await _checked_out(self.engine)
         try:
-            async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
-                await session.execute(_SET_CONTEXT, context(caller))
+            session = Session(self.engine, pooled, driver)
+            try:
+                await session.start(caller)
                 yield session
-        except DBAPIError as error:
-            if "row-level security" in str(error.orig):
+            except BaseException:
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await session.rollback()
+                raise
+            await session.finish()
+        except (DBAPIError, asyncpg.InsufficientPrivilegeError) as error:
+            if "row-level security" in str(getattr(error, "orig", error)):
                 raise NotFound from error
             raise
+        finally:
+            if driver.is_in_transaction():
+                # Its end failed or was not waited for; the pool opens another one in its place.
+                pooled.invalidate(soft=True)
+            await greenlet_spawn(pooled.close)
 
     def reader(self, caller: Caller) -> Reader:
         """Single SELECTs in which only the caller's rows exist, in a third of the time that `begin` takes for one."""

@@ -8,15 +8,17 @@ from uuid import UUID
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text, Uuid, func, text
+from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text, Uuid, func
 
 from lotpro.options.v1 import options_pb2
 from lotpro_kit import bus, ids, telemetry, wake
 from lotpro_kit.caller import system
-from lotpro_kit.db import Database, Session
+from lotpro_kit.db import Database, Session, fetch
 
 CHANNEL = "outbox"
 BATCH = 100
+#: Under load, what is committed within so many seconds is sent together; after a pause an event is sent at once.
+REST_SECONDS = 0.02
 #: Doubling backoff of a row that could not be sent: 1 s, 2 s, ... capped at one hour.
 MAX_BACKOFF_SECONDS = 3600
 
@@ -39,9 +41,6 @@ def table(metadata: MetaData) -> Table:
     )
 
 
-_OUTBOX = table(MetaData())
-
-
 def topic_of(event: Message) -> str:
     """The topic an event travels on: its own option, else the service in its package `lotpro.<service>.v1`."""
     own: str = event.DESCRIPTOR.GetOptions().Extensions[options_pb2.topic]
@@ -49,29 +48,27 @@ def topic_of(event: Message) -> str:
 
 
 #: Rows and the notification in one round trip.
-_PUT = text(
+_PUT = (
     "WITH put AS (INSERT INTO outbox (id, topic, type, body, traceparent)"
-    " SELECT *, CAST(:traceparent AS text) FROM unnest("
-    "CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:types AS text[]), CAST(:bodies AS text[])))"
-    " SELECT pg_notify(:channel, '')"
+    " SELECT *, $5::text FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]))"
+    " SELECT pg_notify($6, '')"
 )
 
 
 async def put(session: Session, *events: Message) -> None:
     """Record events that become true when the transaction commits; they are sent after that, at least once each."""
-    await session.execute(
+    await fetch(
+        session,
         _PUT,
-        {
-            "ids": [ids.new() for _ in events],
-            "topics": [topic_of(event) for event in events],
-            "types": [event.DESCRIPTOR.full_name for event in events],
-            "bodies": [
-                json.dumps(MessageToDict(event, preserving_proto_field_name=True), separators=(",", ":"))
-                for event in events
-            ],
-            "traceparent": telemetry.traceparent(),
-            "channel": CHANNEL,
-        },
+        [ids.new() for _ in events],
+        [topic_of(event) for event in events],
+        [event.DESCRIPTOR.full_name for event in events],
+        [
+            json.dumps(MessageToDict(event, preserving_proto_field_name=True), separators=(",", ":"))
+            for event in events
+        ],
+        telemetry.traceparent(),
+        CHANNEL,
     )
 
 
@@ -95,7 +92,7 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until cancelled; a lost database or bus is waited for."""
-        await wake.Loop(self._database, channel=CHANNEL, work=self.drain).run()
+        await wake.Loop(self._database, channel=CHANNEL, work=self.drain, rest=REST_SECONDS).run()
 
     async def drain(self) -> None:
         """Send what is committed now."""
@@ -105,16 +102,15 @@ class Relay:
     async def _send_batch(self) -> bool:
         """Send up to BATCH due rows; True when there may be more to do right now."""
         async with self._database.begin(system(scope="relay")) as session:
-            found = await session.execute(_DUE, {"limit": BATCH})
-            rows = [_Row(*row) for row in found]
+            rows = [_Row(*row) for row in await fetch(session, _DUE, BATCH)]
             if not rows:
                 return False
             failed = await self._send(rows)
             sent = [row.id for row in rows if row.id not in failed]
             if sent:
-                await session.execute(_OUTBOX.delete().where(_OUTBOX.c.id.in_(sent)))
+                await fetch(session, _SENT, sent)
             if failed:
-                await session.execute(_POSTPONE, {"ids": list(failed), "cap": MAX_BACKOFF_SECONDS})
+                await fetch(session, _POSTPONE, list(failed), MAX_BACKOFF_SECONDS)
             return len(rows) == BATCH and not failed
 
     async def _send(self, rows: Sequence[_Row]) -> set[UUID]:
@@ -136,12 +132,13 @@ class Relay:
         )
 
 
-_DUE = text(
+_DUE = (
     "SELECT id, topic, type, body, traceparent, occurred_at FROM outbox WHERE next_attempt_at <= now()"
-    " ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED"
+    " ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED"
 )
-_POSTPONE = text(
+_SENT = "DELETE FROM outbox WHERE id = ANY($1::uuid[])"
+_POSTPONE = (
     "UPDATE outbox SET attempts = attempts + 1,"
-    " next_attempt_at = clock_timestamp() + make_interval(secs => least(power(2, least(attempts, 12)), :cap))"
-    " WHERE id = ANY(:ids)"
+    " next_attempt_at = clock_timestamp() + make_interval(secs => least(power(2, least(attempts, 12)), $2))"
+    " WHERE id = ANY($1::uuid[])"
 )

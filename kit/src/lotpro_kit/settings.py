@@ -122,6 +122,9 @@ class ServiceSettings(BaseSettings):
         public = ("vault_url", "entra_issuer", "entra_jwks_url", "public_url", *self.sandbox_fields)
         for name in public:
             value = getattr(self, name)
+            if value is None:
+                # Not set, so nothing is there.
+                continue
             if isinstance(value, tuple):
                 # A list of exceptions for a workstation.
                 wrong += [f"{name} must be empty"] if value else []

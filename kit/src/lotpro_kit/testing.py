@@ -7,10 +7,11 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -129,15 +130,29 @@ class Postgres:
             self._databases[name] = name
         return self._databases[name]
 
+    async def beside(self, spec: "service.Service[Any]", database: str) -> "Postgres":
+        """The same server with another, new database for a service: for tests that would disturb others."""
+        name = spec.name
+        await migrations.provision(
+            self.admin_url, name, owner_password=OWNER_PASSWORD, app_password=APP_PASSWORD, database=database
+        )
+        await migrations.upgrade(self.url(f"{name}_owner", OWNER_PASSWORD, database), spec.migrations)
+        return replace(self, _databases=self._databases | {name: database})
+
 
 OWNER_PASSWORD = secrets.token_hex(8)
 APP_PASSWORD = secrets.token_hex(8)
 
 
 @pytest.fixture(scope="session")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory for this test process."""
-    return tmp_path_factory.mktemp("lotpro")
+def state() -> Iterator[Path]:
+    """A directory for this test process.
+
+    Not below pytest's own folder: under root PostgreSQL runs as somebody else and must pass through the folders above
+    its data, and every pytest that starts closes pytest's folder to others again.
+    """
+    with tempfile.TemporaryDirectory(prefix="lotpro-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")
@@ -388,7 +403,10 @@ async def open_runtime(
     """A service's runtime on this test process's database, with tokens of the signer; close it at the end."""
     name = await postgres.database_of(spec)
     configured = settings(spec, **overrides)
-    database = Database(postgres.url(f"{spec.name}_app", APP_PASSWORD, name), password=APP_PASSWORD, pool_size=10)
+    # Nobody is turned away because the machine is busy: how long requests wait for each other is no test's matter.
+    database = Database(
+        postgres.url(f"{spec.name}_app", APP_PASSWORD, name), password=APP_PASSWORD, pool_size=10, pool_seconds=60
+    )
     runtime: service.Runtime[Settings] = service.Runtime(
         settings=configured,
         database=database,

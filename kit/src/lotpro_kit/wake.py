@@ -20,10 +20,14 @@ log = telemetry.logger(__name__)
 class Loop:
     """Does `work` at its start, whenever `channel` is notified, after `wake`, and every SWEEP_SECONDS."""
 
-    def __init__(self, database: Database, *, channel: str, work: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, database: Database, *, channel: str, work: Callable[[], Awaitable[None]], rest: float = 0.0
+    ) -> None:
+        """`rest`: seconds after each round of work in which notifications gather for the next one."""
         self._database = database
         self._channel = channel
         self._work = work
+        self._rest = rest
         self._wake = asyncio.Event()
 
     def wake(self, *, after: float = 0.0) -> None:
@@ -49,6 +53,8 @@ class Loop:
             while not listener.is_closed():
                 self._wake.clear()
                 await self._work()
+                if self._rest:
+                    await asyncio.sleep(self._rest)
                 # Not wait_for: in Python 3.11 it forgets a cancellation that comes together with the wake-up.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(SWEEP_SECONDS):

@@ -11,6 +11,7 @@ COMMANDS = {
     "dlq": "lotpro_localcloud.dlq",
     "seed": "lotpro_localcloud.seed.planting",
     "provision": "lotpro_localcloud.provision",
+    "launch": "lotpro_localcloud.launch",
     "postgres": "lotpro_localcloud.postgres",
     "servicebus": "lotpro_localcloud.servicebus.server",
     "providers": "lotpro_localcloud.providers.server",

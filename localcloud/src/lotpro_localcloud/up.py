@@ -3,13 +3,15 @@
 import argparse
 import asyncio
 import errno
+import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from lotpro_localcloud import certificates, keys, processes, surroundings, topology
@@ -150,17 +152,14 @@ class Stack:
         secrets = keys.ensure(self._state / "keys.json")
         self._prepare_cloud(secrets)
         self._start_cloud(secrets)
+        launcher = self._begin("launch", "--parent", str(os.getpid()), "--logs", str(self._state / "logs"), asked=True)
         self._start_gateway()
         provisioned = self._task("provision", "--port", str(self._ports["postgres"]))
         await asyncio.gather(
             self._until_listening("servicebus_tls"), self._until_listening("providers_tls"), self._ended(provisioned)
         )
         self._say_step("PostgreSQL, Service Bus, Key Vault and providers are up, databases at their newest schema")
-        for name in SERVICES:
-            environment = surroundings.service(
-                name, ports=self._ports, state=self._state, secrets=secrets, trace_ratio=self._trace_ratio
-            )
-            self._start("services", name, [sys.executable, "-m", f"lotpro_{name}", "serve"], environment)
+        await self._launch(launcher, secrets)
         await self._until(self._gateway_is_well)
         self._say_step("six services and the gateway are ready")
         if self._seed:
@@ -201,6 +200,30 @@ class Stack:
             **certificate, **tokens,
         )
 
+    async def _launch(self, launcher: Child, secrets: Mapping[str, str]) -> None:
+        """Let the launcher begin the services, and adopt them."""
+        assert isinstance(launcher.popen, subprocess.Popen)
+        assert launcher.popen.stdin is not None
+        assert launcher.popen.stdout is not None
+        environments = {
+            name: surroundings.service(
+                name, ports=self._ports, state=self._state, secrets=secrets, trace_ratio=self._trace_ratio
+            )
+            for name in SERVICES
+        }
+        with launcher.popen.stdin as orders, launcher.popen.stdout as answer, processes.adopting():
+            # One that has failed reads nothing; how it ended says more than the broken pipe.
+            with suppress(BrokenPipeError):
+                orders.write(json.dumps(environments).encode())
+                orders.close()
+            await self._ended(launcher)
+            begun: dict[str, int] = json.loads(answer.readline())
+            self._groups["services"] += [
+                Child(name, processes.Adopted(pid), self._state / "logs" / f"{name}.log") for name, pid in begun.items()
+            ]
+        # Their end may have come before we knew of them.
+        self._look()
+
     def _start_own(self, group: str, command: str, folder: str, **options: object) -> None:
         """Start one of the local cloud's processes; `tls_port=1` is told as `--tls-port 1`."""
         told = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
@@ -228,11 +251,14 @@ class Stack:
         return child
 
     def _task(self, command: str, *arguments: str) -> Child:
-        """Start one of our own commands that does a job and ends."""
-        argv = [sys.executable, "-m", "lotpro_localcloud", command, "--state", str(self._state.root), *arguments]
+        """Start one of our own commands that does a job in the state and ends."""
+        return self._begin(command, "--state", str(self._state.root), *arguments)
+
+    def _begin(self, command: str, *arguments: str, asked: bool = False) -> Child:
+        argv = [sys.executable, "-m", "lotpro_localcloud", command, *arguments]
         child = processes.start(
             command, argv, environment=surroundings.base(), log=self._state / "logs" / f"{command}.log",
-            directory=self._root,
+            directory=self._root, asked=asked,
         )
         self._passing.append(child)
         return child

@@ -1,13 +1,15 @@
 """A broker of these tests' own, with entities that each test picks by name, reached with a SAS key."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 
 from lotpro_kit import testing
 
@@ -106,8 +108,35 @@ async def client(bus: Bus) -> AsyncIterator[ServiceBusClient]:
     """A client with the right key."""
     async with bus.client() as opened:
         yield opened
+        await asyncio.gather(*_closing)
 
 
 def reader(client: ServiceBusClient, name: str, **options: Any) -> ServiceBusReceiver:
     """A receiver on a topic's one subscription."""
     return client.get_subscription_receiver(name, SUBSCRIPTION, **options)
+
+
+#: What is being closed beside the tests that come after.
+_closing: set[asyncio.Task[None]] = set()
+
+
+@asynccontextmanager
+async def receiving(client: ServiceBusClient, name: str, **options: Any) -> AsyncIterator[ServiceBusReceiver]:
+    """A receiver for a while. It gives back what it holds at once; the second that it then sleeps is not waited for."""
+    receiver = reader(client, name, **options)
+    await receiver.__aenter__()
+    try:
+        yield receiver
+    finally:
+        _closing.add(asyncio.create_task(receiver.close()))
+
+
+@asynccontextmanager
+async def sending(client: ServiceBusClient, name: str) -> AsyncIterator[ServiceBusSender]:
+    """A sender for a while; the second that the SDK sleeps before it is closed is not waited for."""
+    sender = client.get_topic_sender(name)
+    await sender.__aenter__()
+    try:
+        yield sender
+    finally:
+        _closing.add(asyncio.create_task(sender.close()))

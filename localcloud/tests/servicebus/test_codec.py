@@ -9,7 +9,7 @@ from azure.servicebus.aio import ServiceBusClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from localcloud.tests.servicebus.conftest import Bus, reader
+from localcloud.tests.servicebus.conftest import Bus, receiving, sending
 from lotpro_localcloud.servicebus import codec, management, message
 
 scalars: some.SearchStrategy[Any] = some.one_of(
@@ -92,7 +92,7 @@ async def test_after_garbage_the_broker_serves_and_has_logged_no_fault(bus: Bus,
     with socket.create_connection(("127.0.0.1", bus.port), timeout=5) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
         assert connection.recv(1) != b"G"
-    async with client.get_topic_sender("garbage") as sender, reader(client, "garbage") as receiver:
+    async with sending(client, "garbage") as sender, receiving(client, "garbage") as receiver:
         await sender.send_messages(ServiceBusMessage("fine"))
         (found,) = await receiver.receive_messages(max_wait_time=10)
         await receiver.complete_message(found)

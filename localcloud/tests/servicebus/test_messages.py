@@ -1,6 +1,7 @@
 """What the real SDK can do with a message: send, settle in each way, lock, schedule, peek, filter."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, Servi
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError
 
-from localcloud.tests.servicebus.conftest import reader
+from localcloud.tests.servicebus.conftest import receiving, sending
 from lotpro_kit.testing import eventually
 
 WAIT = 10
@@ -18,7 +19,7 @@ NOTHING = 0.3
 
 
 async def send(client: ServiceBusClient, name: str, *bodies: str, **properties: Any) -> None:
-    async with client.get_topic_sender(name) as sender:
+    async with sending(client, name) as sender:
         await sender.send_messages([ServiceBusMessage(body, **properties) for body in bodies])
 
 
@@ -35,8 +36,8 @@ async def nothing(receiver: ServiceBusReceiver) -> bool:
     return not await receiver.receive_messages(max_message_count=1, max_wait_time=NOTHING)
 
 
-def dead(client: ServiceBusClient, name: str) -> ServiceBusReceiver:
-    return reader(client, name, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
+def dead(client: ServiceBusClient, name: str) -> AbstractAsyncContextManager[ServiceBusReceiver]:
+    return receiving(client, name, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
 
 
 async def test_a_message_arrives_with_all_that_its_sender_gave_it(client: ServiceBusClient) -> None:
@@ -44,7 +45,7 @@ async def test_a_message_arrives_with_all_that_its_sender_gave_it(client: Servic
         "grüezi", message_id="id-1", subject="sale", correlation_id="cause", content_type="text/plain",
         application_properties={"text": "ü", "number": 7, "yes": True}, to="there", reply_to="here",
     )
-    async with client.get_topic_sender("single") as sender, reader(client, "single") as receiver:
+    async with sending(client, "single") as sender, receiving(client, "single") as receiver:
         await sender.send_messages(message)
         found = await one(receiver)
         await receiver.complete_message(found)
@@ -56,7 +57,7 @@ async def test_a_message_arrives_with_all_that_its_sender_gave_it(client: Servic
 
 
 async def test_a_batch_arrives_whole_and_in_order(client: ServiceBusClient) -> None:
-    async with client.get_topic_sender("batch") as sender, reader(client, "batch") as receiver:
+    async with sending(client, "batch") as sender, receiving(client, "batch") as receiver:
         batch = await sender.create_message_batch()
         for number in range(50):
             batch.add_message(ServiceBusMessage(str(number)))
@@ -72,7 +73,7 @@ async def test_a_batch_arrives_whole_and_in_order(client: ServiceBusClient) -> N
 async def test_a_message_of_many_frames_arrives_whole(client: ServiceBusClient) -> None:
     body = "0123456789" * 70_000
     await send(client, "large", body)
-    async with reader(client, "large") as receiver:
+    async with receiving(client, "large") as receiver:
         found = await one(receiver)
         await receiver.complete_message(found)
     assert str(found) == body
@@ -80,14 +81,14 @@ async def test_a_message_of_many_frames_arrives_whole(client: ServiceBusClient) 
 
 async def test_a_completed_message_does_not_come_again(client: ServiceBusClient) -> None:
     await send(client, "complete", "once")
-    async with reader(client, "complete") as receiver:
+    async with receiving(client, "complete") as receiver:
         await receiver.complete_message(await one(receiver))
         assert await nothing(receiver)
 
 
 async def test_an_abandoned_message_comes_again_with_its_delivery_counted(client: ServiceBusClient) -> None:
     await send(client, "abandon", "again")
-    async with reader(client, "abandon") as receiver:
+    async with receiving(client, "abandon") as receiver:
         counts = []
         for _ in range(3):
             message = await one(receiver)
@@ -99,7 +100,7 @@ async def test_an_abandoned_message_comes_again_with_its_delivery_counted(client
 
 async def test_a_dead_letter_keeps_its_reason_and_its_properties(client: ServiceBusClient) -> None:
     await send(client, "bury", "dead", message_id="d", application_properties={"store": "north"})
-    async with reader(client, "bury") as receiver, dead(client, "bury") as graves:
+    async with receiving(client, "bury") as receiver, dead(client, "bury") as graves:
         await receiver.dead_letter_message(await one(receiver), reason="unreadable", error_description="no such type")
         found = await one(graves)
         await graves.complete_message(found)
@@ -113,7 +114,7 @@ async def test_a_dead_letter_keeps_its_reason_and_its_properties(client: Service
 
 async def test_a_deferred_message_comes_only_by_its_number(client: ServiceBusClient) -> None:
     await send(client, "defer", "later")
-    async with reader(client, "defer") as receiver:
+    async with receiving(client, "defer") as receiver:
         message = await one(receiver)
         await receiver.defer_message(message)
         assert await nothing(receiver)
@@ -127,7 +128,7 @@ async def test_a_deferred_message_comes_only_by_its_number(client: ServiceBusCli
 
 async def test_renewing_moves_the_end_of_a_lock(client: ServiceBusClient) -> None:
     await send(client, "renewing", "mine")
-    async with reader(client, "renewing") as receiver:
+    async with receiving(client, "renewing") as receiver:
         message = await one(receiver)
         first = message.locked_until_utc
         assert first is not None
@@ -139,7 +140,7 @@ async def test_renewing_moves_the_end_of_a_lock(client: ServiceBusClient) -> Non
 
 async def test_a_lock_that_ran_out_gives_the_message_to_another(client: ServiceBusClient) -> None:
     await send(client, "expiring", "whose")
-    async with reader(client, "expiring") as slow, reader(client, "expiring") as other:
+    async with receiving(client, "expiring") as slow, receiving(client, "expiring") as other:
         held = await one(slow)
         assert held.locked_until_utc is not None
         assert held.locked_until_utc - datetime.now(UTC) < timedelta(seconds=5.5)
@@ -151,7 +152,7 @@ async def test_a_lock_that_ran_out_gives_the_message_to_another(client: ServiceB
 
 
 async def test_a_scheduled_message_comes_when_it_is_due(client: ServiceBusClient) -> None:
-    async with client.get_topic_sender("schedule") as sender, reader(client, "schedule") as receiver:
+    async with sending(client, "schedule") as sender, receiving(client, "schedule") as receiver:
         due = datetime.now(UTC) + timedelta(seconds=2)
         kept, cancelled = await sender.schedule_messages([ServiceBusMessage("kept"), ServiceBusMessage("not")], due)
         assert kept != cancelled
@@ -167,7 +168,7 @@ async def test_a_scheduled_message_comes_when_it_is_due(client: ServiceBusClient
 
 async def test_peeking_takes_nothing_away(client: ServiceBusClient) -> None:
     await send(client, "peek", "a", "b", "c")
-    async with reader(client, "peek") as receiver:
+    async with receiving(client, "peek") as receiver:
         seen = await receiver.peek_messages(max_message_count=2)
         more = await receiver.peek_messages(max_message_count=5)
         assert [str(message) for message in (*seen, *more)] == ["a", "b", "c"]
@@ -181,9 +182,9 @@ async def test_peeking_takes_nothing_away(client: ServiceBusClient) -> None:
 async def test_receive_and_delete_leaves_nothing(client: ServiceBusClient) -> None:
     await send(client, "destructive", "gone")
     mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
-    async with reader(client, "destructive", receive_mode=mode) as receiver:
+    async with receiving(client, "destructive", receive_mode=mode) as receiver:
         assert str(await one(receiver)) == "gone"
-    async with reader(client, "destructive") as receiver:
+    async with receiving(client, "destructive") as receiver:
         assert await nothing(receiver)
         assert await receiver.peek_messages() == []
 
@@ -192,7 +193,7 @@ async def test_a_message_id_that_came_before_is_taken_only_once(client: ServiceB
     await send(client, "once", "first", message_id="same")
     await send(client, "once", "second", message_id="same")
     await send(client, "once", "third", message_id="other")
-    async with reader(client, "once") as receiver:
+    async with receiving(client, "once") as receiver:
         for expected in ("first", "third"):
             found = await one(receiver)
             assert str(found) == expected
@@ -202,7 +203,7 @@ async def test_a_message_id_that_came_before_is_taken_only_once(client: ServiceB
 
 async def test_after_the_last_allowed_delivery_a_message_is_dead(client: ServiceBusClient) -> None:
     await send(client, "thrice", "poison")
-    async with reader(client, "thrice") as receiver, dead(client, "thrice") as graves:
+    async with receiving(client, "thrice") as receiver, dead(client, "thrice") as graves:
         for _ in range(3):
             await receiver.abandon_message(await one(receiver))
         found = await one(graves)
@@ -214,7 +215,7 @@ async def test_after_the_last_allowed_delivery_a_message_is_dead(client: Service
 
 async def test_a_message_that_outlives_its_time_is_dead(client: ServiceBusClient) -> None:
     await send(client, "mortal", "short", time_to_live=timedelta(seconds=1))
-    async with dead(client, "mortal") as graves, reader(client, "mortal") as receiver:
+    async with dead(client, "mortal") as graves, receiving(client, "mortal") as receiver:
         found = await one(graves)
         await graves.complete_message(found)
         assert await nothing(receiver)
@@ -224,7 +225,7 @@ async def test_a_message_that_outlives_its_time_is_dead(client: ServiceBusClient
 async def test_a_message_with_a_short_life_dies_although_an_older_one_lives_long(client: ServiceBusClient) -> None:
     await send(client, "mortal", "long")
     await send(client, "mortal", "short", time_to_live=timedelta(seconds=1))
-    async with dead(client, "mortal") as graves, reader(client, "mortal") as receiver:
+    async with dead(client, "mortal") as graves, receiving(client, "mortal") as receiver:
         found = await one(graves)
         await graves.complete_message(found)
         assert str(found) == "short"
@@ -233,7 +234,7 @@ async def test_a_message_with_a_short_life_dies_although_an_older_one_lives_long
 
 async def test_where_dead_letters_are_not_wanted_an_expired_message_vanishes(client: ServiceBusClient) -> None:
     await send(client, "forgetful", "short", time_to_live=timedelta(seconds=1))
-    async with dead(client, "forgetful") as graves, reader(client, "forgetful") as receiver:
+    async with dead(client, "forgetful") as graves, receiving(client, "forgetful") as receiver:
 
         async def gone() -> bool:
             return await receiver.peek_messages(sequence_number=1) == []
@@ -247,7 +248,7 @@ async def test_a_correlation_rule_lets_through_only_what_fits_in_all_points(clie
     await send(client, "correlated", "wrong store", subject="sale", application_properties={"store": "south"})
     await send(client, "correlated", "no store", subject="sale")
     await send(client, "correlated", "right", subject="sale", application_properties={"store": "north", "x": 1})
-    async with reader(client, "correlated") as receiver:
+    async with receiving(client, "correlated") as receiver:
         found = await one(receiver)
         await receiver.complete_message(found)
         assert str(found) == "right"
@@ -258,7 +259,7 @@ async def test_an_sql_rule_lets_through_only_what_it_says(client: ServiceBusClie
     await send(client, "filtered", "wrong label", subject="loan", application_properties={"store": "north"})
     await send(client, "filtered", "wrong store", subject="sale", application_properties={"store": "south"})
     await send(client, "filtered", "right", subject="return", application_properties={"store": "north"})
-    async with reader(client, "filtered") as receiver:
+    async with receiving(client, "filtered") as receiver:
         found = await one(receiver)
         await receiver.complete_message(found)
         assert str(found) == "right"
@@ -271,7 +272,7 @@ async def test_two_receivers_share_the_messages_and_none_gets_one_twice(client: 
     found: list[str] = []
 
     async def work() -> None:
-        async with reader(client, "order") as receiver:
+        async with receiving(client, "order") as receiver:
             while len(found) < len(bodies):
                 for message in await receiver.receive_messages(max_message_count=10, max_wait_time=NOTHING):
                     found.append(str(message))

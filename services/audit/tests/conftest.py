@@ -110,15 +110,24 @@ class Log:
         return items
 
 
-@pytest.fixture
-async def unled(postgres: testing.Postgres, signer: testing.Signer) -> AsyncIterator[Log]:
+@asynccontextmanager
+async def opened(postgres: testing.Postgres, signer: testing.Signer) -> AsyncIterator[Log]:
+    """The service on a server's database, written by nobody yet."""
     clock = testing.Clock()
     runtime = await testing.open_runtime(
         app.SERVICE, postgres, signer, clock=clock, sealing_key=testing.AUDIT_SEALING_KEY,
         checkpoint_key=testing.AUDIT_CHECKPOINT_KEY
     )
-    yield Log(runtime, app.wire(runtime), signer, postgres, clock)
-    await runtime.close()
+    try:
+        yield Log(runtime, app.wire(runtime), signer, postgres, clock)
+    finally:
+        await runtime.close()
+
+
+@pytest.fixture
+async def unled(postgres: testing.Postgres, signer: testing.Signer) -> AsyncIterator[Log]:
+    async with opened(postgres, signer) as unwritten:
+        yield unwritten
 
 
 @pytest.fixture
@@ -126,3 +135,11 @@ async def log(unled: Log) -> AsyncIterator[Log]:
     """The same in a process that writes the log."""
     async with unled.leading():
         yield unled
+
+
+@pytest.fixture
+async def log_alone(postgres: testing.Postgres, signer: testing.Signer) -> AsyncIterator[Log]:
+    """The same on a database of its own, in which nobody else's days are."""
+    beside = await postgres.beside(app.SERVICE, f"audit_{uuid4().hex[:8]}")
+    async with opened(beside, signer) as alone, alone.leading():
+        yield alone

@@ -1,7 +1,6 @@
 """A small log in memory and exports of it, written as the service writes them."""
 
 import hmac
-import json
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -11,6 +10,8 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from lotpro_audit.events import leaf
+from lotpro_audit.events.leaf import Leaf
 from lotpro_audit.exports.format import CSV, Csv, Event, Format, Gap, Header, Writer, fits
 from lotpro_audit.tree import domain
 from lotpro_audit.tree.notes import ORIGIN, Checkpoint, SigningKey
@@ -56,22 +57,23 @@ class Sample:
         key = sha256(b"key" + seq.to_bytes(8)).digest()
         ip, agent = f"203.0.113.{seq % 250}", AGENTS[seq % 7 % len(AGENTS)]
         sealed = AESGCM(key).encrypt(bytes(12), f"{ip}\n{agent}".encode(), None) if seq % 11 != 5 else b""
-        fields: dict[str, Any] = {
-            "seq": seq, "org_seq": org_seq, "org": org, "store": uuid("store", seq % 3) if org else None,
-            "at": MADE - 10**9 + seq * 1_000_003, "action": f"inventory:vehicle:{verb}",
-            "ok": seq % 5 != 0, "actor": uuid("person", seq % 4), "subject": uuid("vehicle", seq), "concerned": None,
-            "session": uuid("session", seq % 9), "ip": hmac.digest(b"", ip.encode(), "sha256").hex()[:16],
-            "id": uuid("event", seq), "logged": MADE - 10**9 + seq * 1_000_003 + 250_000, "class": 6003, "activity": 1,
-            "actor_kind": "user", "subject_kind": "vehicle", "feature": "/inventory",
-            "request": {4: "=1+1", 6: '"quoted"'}.get(seq % 17, "abc-123"),
-            "trace": sha256(bytes([seq % 256])).hexdigest()[:32],
-            "changed": ["price", "stock_unit"], "key": "actor",
-        }
-        if sealed:
-            fields["origin"] = b64encode(sealed).decode()
-        self.leaves.append(json.dumps(fields, separators=(",", ":")).encode())
+        content = leaf.write(
+            Leaf(
+                seq=seq, org_seq=org_seq, id=uuid("event", seq), org_id=org or "",
+                store_id=uuid("store", seq % 3) if org else "", occurred_us=MADE - 10**9 + seq * 1_000_003,
+                action=f"inventory:vehicle:{verb}", success=seq % 5 != 0, actor_id=uuid("person", seq % 4),
+                subject_id=uuid("vehicle", seq), concerned_id="", session_id=uuid("session", seq % 9),
+                ip_index=hmac.digest(b"", ip.encode(), "sha256")[:8],
+                logged_us=MADE - 10**9 + seq * 1_000_003 + 250_000, actor_kind="user" if seq % 6 else "service",
+                subject_kind="vehicle", class_uid=6003, activity_id=1, feature="/inventory",
+                request_id={4: "=1+1", 6: '"quoted"'}.get(seq % 17, "abc-123"),
+                trace_id=sha256(bytes([seq % 256])).hexdigest()[:32], changed_fields=("price", "stock_unit"),
+                origin=sealed,
+            )
+        )
+        self.leaves.append(content)
         shown = (b64encode(key).decode(), ip, agent) if sealed else (None, None, None)
-        self.events.append(Event(self.leaves[-1].decode(), [], *shown))
+        self.events.append(Event(content.decode(), [], *shown))
 
     @property
     def size(self) -> int:
@@ -103,7 +105,7 @@ class Sample:
     ) -> list[bytes]:
         """The lines of an export; `shredded` are numbers (`org_seq`) of events whose keys are gone."""
         size = self.size if size is None else size
-        own = [event for event in self.events[:size] if (event.fields["org"] or NOBODYS) == org]
+        own = [event for event in self.events[:size] if (event.fields.get("org", NOBODYS)) == org]
         first, last = span or (1, len(own))
         note = signer.sign(self.checkpoint(size))
         header = Header(org, filter, first, last, 0, MADE, note, tuple(gaps))

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 ORIGIN = "http://localhost:8080"
-USER_PRESENT, USER_VERIFIED, ATTESTED = 0x01, 0x04, 0x40
+USER_PRESENT, USER_VERIFIED, BACKUP_ELIGIBLE, BACKED_UP, ATTESTED = 0x01, 0x04, 0x08, 0x10, 0x40
 
 
 def b64(raw: bytes) -> str:
@@ -30,6 +30,8 @@ class Passkey:
     id: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     user_handle: str = ""
     count: int = 0
+    #: What it says of copies: BACKUP_ELIGIBLE, BACKED_UP.
+    copies: int = 0
 
     def register(self, options: dict[str, Any]) -> dict[str, Any]:
         """The answer to `navigator.credentials.create`."""
@@ -55,7 +57,7 @@ class Passkey:
         )
 
     def _data(self, domain: str, flags: int) -> bytes:
-        flags |= USER_PRESENT | (USER_VERIFIED if self.verified else 0)
+        flags |= USER_PRESENT | self.copies | (USER_VERIFIED if self.verified else 0)
         return hashlib.sha256(domain.encode()).digest() + bytes([flags]) + struct.pack(">I", self.count)
 
     def _client(self, kind: str, challenge: str) -> bytes:

@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address
 from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
@@ -31,6 +32,15 @@ NEVER = 3e7
 PASSWORD = "seven-quiet-lots-at-dawn"
 #: Thousands of Nebraska's numbers; another one each time, because texts to a number and to its neighbours are counted.
 _THOUSANDS = count(6120)
+
+
+#: Addresses of the private range; what was tried from one is remembered, so each test is somewhere else.
+_ADDRESSES = count(1)
+
+
+def new_address() -> str:
+    """An address that no other test of this process came from."""
+    return str(IPv4Address("10.0.0.0") + next(_ADDRESSES) * 256)
 
 
 def new_phone() -> str:
@@ -61,11 +71,15 @@ class Identity:
     _app: tuple[service.Parts, FastAPI] | None = None
     #: What everybody who signs up in this test gives as their number.
     phone: str = field(default_factory=new_phone)
+    #: Where they are, unless they say otherwise.
+    ip: str = field(default_factory=new_address)
 
     def client(self, token: str = "") -> httpx.AsyncClient:
         if self._app is None or self._app[0] is not self.parts:
             self._app = (self.parts, service.create_app(app.SERVICE, self.runtime, self.parts))
-        return testing.client_of(self._app[1], token)
+        client = testing.client_of(self._app[1], token)
+        client.headers["x-forwarded-for"] = self.ip
+        return client
 
     async def post(self, path: str, body: dict[str, Any], *, token: str = "") -> httpx.Response:
         async with self.client(token) as client:
@@ -136,6 +150,11 @@ class Identity:
 
     async def member(self, owner: Person, role: str, *, store: bool = True) -> Person:
         """Somebody who was invited by the owner and has signed in."""
+        person, token = await self.invited(owner, role, store=store)
+        return await self.enrolled(person, token)
+
+    async def invited(self, owner: Person, role: str, *, store: bool = True) -> tuple[Person, str]:
+        """Somebody who accepted the owner's invitation, and the enrolment token."""
         email = f"{uuid4().hex[:12]}@prairie-motors.com"
         here = (await self.get("/organisations/current", token=owner.access_token)).json()["stores"][0]["id"]
         invite = {"email": email, "role": role} | ({"store_id": here} if store else {})
@@ -146,7 +165,7 @@ class Identity:
         }
         joined = await self.post("/invitations:accept", accept)
         assert joined.status_code == 200, joined.text
-        return await self.enrolled(Person(email, accept["password"]), joined.json()["access_token"])
+        return Person(email, accept["password"]), joined.json()["access_token"]
 
     async def ask(
         self, method: str, path: str, person: Person, body: Any = None, *, version: int | None = None

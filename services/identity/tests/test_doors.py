@@ -20,7 +20,9 @@ from lotpro_identity.factors import domain as factors
 from lotpro_kit import ids, migrations, service, testing
 from lotpro_kit.caller import Caller, system
 from lotpro_kit.jobs import Run
-from services.identity.tests.conftest import Identity, org_of
+from services.identity.tests.challenges.test_binding import with_sms
+from services.identity.tests.conftest import Identity, id_of, org_of
+from services.identity.tests.factors.test_managing import trusted
 
 KEY = "A" * 43 + "="
 
@@ -75,10 +77,29 @@ async def test_privacy_finds_a_member_by_id_or_address_inside_the_organisation_o
             )
             return {item.table async for item in stub.Export(participant_pb2.ExportRequest(subject=subject))}
 
-        assert await tables(org_of(owner.access_token), owner.email) == {"accounts", "memberships", "sessions"}
+        mine = await tables(org_of(owner.access_token), owner.email)
+        assert mine == {"accounts", "memberships", "sessions", "factors"}
         assert await tables(org_of(other.access_token), owner.email) == set()
         described = await stub.Describe(participant_pb2.DescribeRequest())
     assert any(column.column == "secret" for column in described.columns)
+
+
+async def test_an_access_request_has_the_devices_and_factors_and_nothing_that_opens_the_account(
+    identity: Identity,
+) -> None:
+    owner, phone = await with_sms(identity)
+    device = await trusted(identity, owner)
+    async with testing.serve_rpc(identity.parts, identity.runtime, identity.signer) as channel_as:
+        stub = participant_pb2_grpc.PrivacyParticipantServiceStub(channel_as("privacy"))
+        subject = participant_pb2.Subject(
+            kind=participant_pb2.SUBJECT_KIND_USER, org_id=str(org_of(owner.access_token)), id=str(id_of(owner))
+        )
+        records = [item async for item in stub.Export(participant_pb2.ExportRequest(subject=subject))]
+    assert [record.fields["ip"] for record in records if record.table == "devices"] == [identity.ip]
+    ways = {record.fields["kind"]: record.fields["phone"] for record in records if record.table == "factors"}
+    assert ways == {"totp": "", "sms": phone}
+    everything = "".join(str(record) for record in records)
+    assert not any(secret in everything for secret in (owner.secret, device, *owner.recovery_codes))
 
 
 @pytest.mark.parametrize(

@@ -146,3 +146,12 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         await self._stop.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Over TLS a peer that asks nothing does not answer a goodbye either: its connection is cut, not waited for."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, HttpToolsProtocol) and (
+                connection.cycle is None or connection.cycle.response_complete
+            ):
+                connection.transport.abort()
+        await super().shutdown(sockets)

@@ -77,7 +77,7 @@ END $$
 
 #: Each with the fewest bytes a row that answers in milliseconds: equal values share an entry, and a day is small.
 _INDEXES = """
-CREATE INDEX ix_events_org_id_occurred_at_seq ON events (org_id, occurred_at, seq);
+CREATE INDEX ix_events_org_id_occurred_at ON events (org_id, occurred_at);
 CREATE INDEX ix_events_actor_id ON events (actor_id) WHERE actor_id IS NOT NULL;
 CREATE INDEX ix_events_subject_id ON events (subject_id) WHERE subject_id IS NOT NULL;
 CREATE INDEX ix_events_concerned_id ON events (concerned_id) WHERE concerned_id IS NOT NULL;

@@ -2,19 +2,25 @@
 
 from functools import cache, partial
 
+from fastapi import APIRouter
+
 from lotpro.audit.v1 import audit_pb2, audit_pb2_grpc
 from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
 from lotpro_audit.db import METADATA, ROOM
+from lotpro_audit.disclosures import api as disclosures_api
 from lotpro_audit.events import api as events_api
 from lotpro_audit.events import jobs
 from lotpro_audit.exports import api as exports_api
 from lotpro_audit.exports.jobs import Exporter, expire_exports
+from lotpro_audit.holds import api as holds_api
+from lotpro_audit.holds import jobs as holds_jobs
 from lotpro_audit.participant.rpc import ParticipantRpc
 from lotpro_audit.ports import Ports
 from lotpro_audit.sequencer import consumers
 from lotpro_audit.sequencer.rpc import AuditRpc
 from lotpro_audit.sequencer.service import Sequencer
 from lotpro_audit.settings import Settings
+from lotpro_audit.summaries import api as summaries_api
 from lotpro_audit.tree import api as tree_api
 from lotpro_audit.tree.notes import SigningKey
 from lotpro_kit import rpc, service
@@ -39,6 +45,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
     return service.Parts(
         routers=[
             events_api.router(database, runtime.cursors, outside),
+            *_legal_routers(runtime, outside),
             tree_api.router(database, outside),
             exports_api.router(database, runtime.cursors, outside),
         ],
@@ -55,10 +62,21 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         consumers=[consumers.consumer(Sequencer(database, outside), outside)],
         jobs=[
             jobs.forget_claims(database), jobs.make_days(database), jobs.expire_events(database, outside),
+            holds_jobs.release_held(database, outside), holds_jobs.forget_legal(database, outside),
             expire_exports(database, outside),
         ],
         loops=[partial(jobs.keep_days_ready, database, outside), Exporter(database, outside).run],
     )
+
+
+def _legal_routers(runtime: service.Runtime[Settings], outside: Ports) -> list[APIRouter]:
+    """Holds, disclosures and the summary of suspicious activity."""
+    database = runtime.database
+    return [
+        summaries_api.router(database, outside),
+        holds_api.router(database, runtime.cursors, outside),
+        disclosures_api.router(database, runtime.cursors, outside),
+    ]
 
 
 SERVICE: service.Service[Settings] = service.Service(

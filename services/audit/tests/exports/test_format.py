@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lotpro_audit.exports import format as lines
@@ -14,7 +14,7 @@ from lotpro_audit.exports.format import CSV, JSON_LINES, Event, Format, Gap, Hea
 from services.audit.tests.samples import MADE, ORG, Sample, changed
 
 HEADER = Header(ORG, None, 1, 9, 7, MADE, "a\n2\nb\n\n— a c\n", (Gap(3, 4, "2026-05-01"),))
-LEAF = '{"seq":7,"org_seq":1,"org":null,"at":1795000000000001,"ok":true,"logged":1795000000000000,"action":"a:b:c"}'
+LEAF = '{"seq":7,"org_seq":1,"at":1795000000000001,"action":"a:b:c","ok":true,"lag":7,"ocsf":[6003,1]}'
 FORMATS = pytest.mark.parametrize("spelling", [JSON_LINES, CSV], ids=["jsonl", "csv"])
 
 
@@ -41,7 +41,7 @@ def test_a_spreadsheet_shows_what_the_leaf_says() -> None:
     log = Sample(9)
     text = b"".join(log.export(CSV)).decode()
     rows = list(csv.DictReader(io.StringIO(text[text.index("\n") + 1 : text.rindex("# ")])))
-    own = [event for event in log.events if event.fields["org"] == ORG]
+    own = [event for event in log.events if event.fields.get("org") == ORG]
     assert [row["id"] for row in rows] == [event.fields["id"] for event in own]
     assert rows[0]["outcome"] == "failure"
     assert rows[1]["outcome"] == "success"
@@ -49,6 +49,8 @@ def test_a_spreadsheet_shows_what_the_leaf_says() -> None:
     assert rows[1]["logged"] == "2026-11-18T10:50:02.250006Z"
     assert rows[0]["changed"] == "price stock_unit"
     assert rows[0]["concerned"] == ""
+    assert [row["actor_kind"] for row in rows[:2]] == ["service", "user"]
+    assert (rows[0]["class"], rows[0]["activity"]) == ("6003", "1")
     assert rows[0]["user_agent"].startswith("Mozilla/5.0 (X11; Linux")
     assert {row["proof"].count(" ") for row in rows} == {3, 0}
 
@@ -63,6 +65,7 @@ def test_what_is_spelled_is_read_again(spelling: Format) -> None:
     assert spelling.read_event(spelling.spell_event(Event(LEAF, []))) == Event(LEAF, [])
 
 
+@settings(max_examples=100, deadline=None)
 @given(leaf=st.text(), proof=st.lists(st.text("ABC+/=", min_size=1)), key=st.none() | st.text("ABC+/=", min_size=1),
        ip=st.none() | st.text(), agent=st.none() | st.text())
 def test_any_event_is_read_again_from_json(
@@ -92,6 +95,7 @@ def test_harmless_cells_stay_as_they_are(text: str) -> None:
     assert lines.defused(text) == text
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.text(st.sampled_from("=+-@,;|\" '\t\nab1é"), max_size=12))
 def test_a_cell_calculates_in_no_program_that_cuts_lines_elsewhere(text: str) -> None:
     row = f'"{lines.defused(text).replace(chr(34), chr(34) * 2)}"'
@@ -144,3 +148,20 @@ def test_the_sample_can_forge_a_cell() -> None:
     for spelling in (JSON_LINES, CSV):
         for line in Sample(40).export(spelling)[2 if spelling is CSV else 1 : -1]:
             assert changed(spelling, line) == line
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        *(event.leaf for event in Sample(24).events),
+        LEAF,
+        '{"org":"x","seq":1,"org_seq":2,"at":3,"origin":"AAAA","expiry":{"day":"2026-05-01"}}',
+        '{"seq":1,"org_seq":2,"at":3,"feature":",\\"origin\\":\\"AAAA\\"}"}',
+        '{ "seq":1,"org_seq":2,"at":3}',
+    ],
+)
+def test_what_is_read_quickly_of_a_leaf_is_what_its_json_says(leaf: str) -> None:
+    quick, slow = Event(leaf, []), Event(leaf, [])
+    fields = slow.fields
+    assert quick.place == slow.place == (fields["seq"], fields["org_seq"], fields.get("org"))
+    assert quick.sealed == slow.sealed == fields.get("origin")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lotpro_audit.tree import domain
@@ -180,11 +180,13 @@ def test_consistency_proofs_are_the_published_ones(old: int, new: int, path: lis
     assert domain.proves_consistency(old, ROOTS[old], new, ROOTS[new], path)
 
 
+@settings(max_examples=100, deadline=None)
 @given(size=SIZES)
 def test_the_root_is_the_oracles(size: int) -> None:
     assert domain.root(some(size)) == slow_root(some(size))
 
 
+@settings(max_examples=100, deadline=None)
 @given(size=SIZES, more=st.integers(0, 40))
 def test_a_saved_frontier_goes_on_as_if_it_had_never_stopped(size: int, more: int) -> None:
     leaves = some(size + more)
@@ -207,6 +209,7 @@ def test_a_frontier_that_does_not_fit_its_size_is_refused(size: int, spelled: by
         Frontier.read(size, spelled)
 
 
+@settings(max_examples=100, deadline=None)
 @given(batches=st.lists(st.integers(0, 300), max_size=6))
 def test_tiles_are_the_same_in_whatever_batches_a_tree_grows(batches: list[int]) -> None:
     leaves = some(sum(batches))
@@ -248,6 +251,7 @@ def test_a_hash_is_not_made_of_tiles_that_are_missing_or_too_short() -> None:
         domain.hash_of(Range(0, 300), tiles | {TileId(0, 1): tiles[TileId(0, 1)][:-32]})
 
 
+@settings(max_examples=100, deadline=None)
 @given(data=st.data(), size=st.one_of(st.integers(1, 600), st.sampled_from(EDGES)))
 def test_every_leaf_has_the_oracles_proof(data: st.DataObject, size: int) -> None:
     leaves, index = some(size), data.draw(st.integers(0, size - 1))
@@ -272,6 +276,7 @@ def test_all_proofs_of_small_trees_hold_and_are_the_oracles() -> None:
             assert domain.proves_consistency(old, roots[old], size, roots[size], path)
 
 
+@settings(max_examples=100, deadline=None)
 @given(data=st.data(), new=st.one_of(st.integers(1, 600), st.sampled_from(EDGES)))
 def test_every_older_tree_has_the_oracles_proof(data: st.DataObject, new: int) -> None:
     leaves, old = some(new), data.draw(st.integers(0, new))
@@ -304,6 +309,7 @@ def test_no_changed_bit_of_an_inclusion_proof_gets_through() -> None:
             assert not _leads_to(root, index, 13, leaves[index], [*path[:at], _flipped(path[at], bit), *path[at + 1 :]])
 
 
+@settings(max_examples=100, deadline=None)
 @given(data=st.data(), size=st.integers(1, 80))
 def test_an_inclusion_proof_holds_for_no_other_leaf(data: st.DataObject, size: int) -> None:
     leaves, index = some(size), data.draw(st.integers(0, size - 1))
@@ -324,6 +330,7 @@ def test_an_inclusion_proof_holds_for_no_other_size_that_gives_the_leaf_another_
                 assert _leads_to(slow_root(leaves[:size]), index, other, leaves[index], path) == same_way
 
 
+@settings(max_examples=100, deadline=None)
 @given(data=st.data(), size=st.integers(1, 80))
 def test_an_inclusion_proof_of_the_wrong_length_is_refused(data: st.DataObject, size: int) -> None:
     leaves, index = some(size), data.draw(st.integers(0, size - 1))

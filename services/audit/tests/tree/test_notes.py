@@ -3,7 +3,7 @@
 from base64 import b64decode, b64encode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lotpro_audit.tree import domain, notes
@@ -136,6 +136,7 @@ def test_a_checkpoint_is_written_as_c2sp_says() -> None:
     assert notes.open(NOTE, KEY.verifier) == CHECKPOINT
 
 
+@settings(max_examples=100, deadline=None)
 @given(size=st.integers(1, 2**63 - 1), root=st.binary(min_size=32, max_size=32))
 def test_a_checkpoint_comes_back_as_it_was_signed(size: int, root: bytes) -> None:
     checkpoint = Checkpoint(ORIGIN, size, root)
@@ -189,6 +190,7 @@ def test_another_logs_checkpoint_is_refused() -> None:
         notes.open(KEY.sign_text(other.text()), KEY.verifier)
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_no_changed_bit_of_a_signed_checkpoint_gets_through(data: st.DataObject) -> None:
     raw = bytearray(NOTE.encode())

@@ -11,6 +11,7 @@ from lotpro_identity.addresses import api as addresses_api
 from lotpro_identity.breakglass import api as breakglass_api
 from lotpro_identity.breakglass.domain import Staff
 from lotpro_identity.challenges.domain import Codes
+from lotpro_identity.clients.breaches import Breaches
 from lotpro_identity.clients.oidc import Providers
 from lotpro_identity.clients.web import Web
 from lotpro_identity.db import METADATA, ROOM
@@ -60,6 +61,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
         clock=runtime.clock,
         blobs=runtime.blobs(settings.blob_url),
         images=Images(queue=settings.picture_queue),
+        breaches=Breaches(lambda: settings.breached_range_url or ""),
         relying_party=RelyingParty(lambda: (settings.public_url, *settings.passkey_origins)),
         level_seconds=settings.level_seconds,
         staff=Staff(lambda: settings.platform_staff),
@@ -67,6 +69,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
     )
     web = Web(lambda: (settings.sandbox_issuers, settings.sandbox_domains))
     runtime.closing.append(web.close)
+    runtime.closing.append(ports.breaches.close)
     feed = Feed(database, runtime.user_tokens.revocations, runtime.clock)
 
     async def follow() -> None:
@@ -115,6 +118,7 @@ def wire(runtime: service.Runtime[Settings]) -> service.Parts:
             service.housekeeping(database),
             jobs.expire_challenges(database),
             jobs.expire_devices(database),
+            jobs.expire_sessions(database),
             jobs.expire_accesses(database),
             lifecycle_jobs.warn_inactive(database, ports),
             lifecycle_jobs.anonymise_inactive(database, ports),

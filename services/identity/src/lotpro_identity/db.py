@@ -15,7 +15,7 @@ METADATA: MetaData = db.metadata()
 outbox.table(METADATA)
 inbox.table(METADATA)
 api.idempotency_table(METADATA)
-crypto.table(METADATA)
+DATA_KEYS = crypto.table(METADATA)
 
 #: Row-level security lets this scope look up the account that somebody claims to be; only sign-in flows use it.
 AUTHENTICATOR = "authenticator"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lotpro_identity.breakglass.domain import Staff
 from lotpro_identity.challenges.domain import Codes
+from lotpro_identity.clients.breaches import Breaches
 from lotpro_identity.factors.relying_party import RelyingParty
 from lotpro_identity.keys.domain import Signer
 from lotpro_identity.origins.places import Places
@@ -35,6 +36,7 @@ class Ports:
     places: Places
     blobs: Blobs
     images: Images
+    breaches: Breaches
     #: What tells a known address from an unknown one takes this long in any case.
     level_seconds: float = 0.2
 

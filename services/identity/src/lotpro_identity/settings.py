@@ -12,7 +12,9 @@ class Settings(ServiceSettings):
     """Identity's settings. The three keys come from Key Vault (`identity-code-key`, `-pepper`, `-signing-key`)."""
 
     service: ClassVar[str] = "identity"
-    sandbox_fields: ClassVar[tuple[str, ...]] = ("blob_url", "sandbox_issuers", "sandbox_domains")
+    sandbox_fields: ClassVar[tuple[str, ...]] = (
+        "blob_url", "sandbox_issuers", "sandbox_domains", "breached_range_url",
+    )
 
     #: The storage account, https; identity's container in it has identity's name.
     blob_url: str
@@ -25,6 +27,8 @@ class Settings(ServiceSettings):
     signing_key: SecretStr
     #: How often the vault is asked for it again.
     signing_key_reload_seconds: float = CACHE_SECONDS
+    #: A range API for breached passwords, https, that is asked besides the bundled list; nobody is asked without one.
+    breached_range_url: str | None = None
     #: Password hashes computed at once; each takes 19 MiB and some 18 ms of a core.
     hash_threads: int = 2
     #: Password checks that may wait for a thread before newcomers are turned away.

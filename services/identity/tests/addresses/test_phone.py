@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from services.identity.tests.conftest import Identity, Person, new_phone
 
+
 async def change(identity: Identity, person: Person, phone: str | None) -> tuple[int, str]:
     """The status of an attempt, and the problem's code."""
     account = await identity.ask("GET", "/accounts/me", person)

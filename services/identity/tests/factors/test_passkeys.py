@@ -9,8 +9,11 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
-from services.identity.tests.authenticator import Passkey, b64
+from lotpro_identity.db import AUTHENTICATOR
+from lotpro_kit.caller import system
+from services.identity.tests.authenticator import BACKED_UP, BACKUP_ELIGIBLE, Passkey, b64
 from services.identity.tests.conftest import Identity, Person, claims_of
 
 
@@ -97,6 +100,26 @@ async def test_what_is_not_right_is_refused_in_the_same_words(
     body = {"passkey": {"ceremony_id": begun["ceremony_id"], "credential": used.prove(options)}}
     answer = await identity.post("/sessions", body)
     assert (answer.status_code, answer.json()["code"]) == (401, "identity.credentials_invalid")
+
+
+async def stored(identity: Identity, passkey: Passkey) -> tuple[int, bool, bool]:
+    """What is kept of a passkey: counter, whether it may be copied, whether it is."""
+    async with identity.runtime.database.begin(system(scope=AUTHENTICATOR)) as session:
+        query = text("SELECT sign_count, backup_eligible, backed_up FROM factors WHERE credential_id = :id")
+        return tuple((await session.execute(query, {"id": passkey.id})).one())
+
+
+async def test_the_counter_and_the_flags_of_copies_are_kept(identity: Identity, owner: Person) -> None:
+    passkey = Passkey(copies=BACKUP_ELIGIBLE)
+    assert (await registered(identity, owner, passkey)).json()["status"] == "added"
+    assert await stored(identity, passkey) == (0, True, False)
+    passkey.copies |= BACKED_UP
+    assert (await identity.post("/sessions", {"passkey": await proof(identity, passkey)})).status_code == 200
+    assert await stored(identity, passkey) == (1, True, True)
+    passkey.copies = 0
+    refused = await identity.post("/sessions", {"passkey": await proof(identity, passkey)})
+    assert refused.json()["code"] == "identity.credentials_invalid", "a key may be copied from the beginning, or never"
+    assert await stored(identity, passkey) == (1, True, True)
 
 
 async def test_a_registration_from_another_page_or_for_another_person_is_refused(

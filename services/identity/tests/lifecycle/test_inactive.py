@@ -136,7 +136,7 @@ def ports_of(lives: Lives) -> service.Ports:
     runtime = lives.identity.runtime
     return service.Ports(
         signer=None, codes=None, passwords=None, relying_party=None, staff=None, places=None,  # type: ignore[arg-type] # not used at the end
-        blobs=None, images=None,  # type: ignore[arg-type] # nor these
+        blobs=None, images=None, breaches=None,  # type: ignore[arg-type] # nor these
         keyring=runtime.keyring, blind_index=runtime.blind_index, security_log=runtime.security_log,
         clock=runtime.clock,
     )

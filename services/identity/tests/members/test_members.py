@@ -211,3 +211,57 @@ async def test_every_change_is_told_and_logged(identity: Identity) -> None:
     logged = [body["action"] for name, body in events if "action" in body]
     for action in ("update", "suspend", "resume", "remove"):
         assert f"identity:member:{action}" in logged
+
+
+async def refreshed(identity: Identity, person: Person) -> Person:
+    """The person with what their session is worth now."""
+    answer = await identity.post("/sessions:refresh", {"refresh_token": person.refresh_token})
+    assert answer.status_code == 200, answer.text
+    person.access_token, person.refresh_token = answer.json()["access_token"], answer.json()["refresh_token"]
+    return person
+
+
+async def roles(identity: Identity, person: Person) -> list[str]:
+    held = (await identity.ask("GET", "/sessions/current", await refreshed(identity, person))).json()["roles"]
+    return sorted(role for names in held.values() for role in names)
+
+
+async def test_another_role_or_invitation_does_not_end_a_suspension(identity: Identity) -> None:
+    owner = await identity.owner()
+    sam = await identity.member(owner, "sales")
+    store = (await identity.ask("GET", "/organisations/current", owner)).json()["stores"][0]["id"]
+    assert (await identity.ask("POST", f"/members/{id_of(sam)}:suspend", owner)).status_code == 204
+    [sams] = [row for row in (await identity.ask("GET", "/members", owner)).json()["items"] if row["suspended"]]
+    wanted = {"roles": [{"role": "manager", "store_id": store}]}
+    changed = await identity.ask("PUT", f"/members/{id_of(sam)}/roles", owner, wanted, version=sams["version"])
+    assert changed.status_code == 204, changed.text
+    invite = {"email": sam.email, "role": "porter", "store_id": store}
+    await identity.ask("POST", "/invitations", owner, invite)
+    accept = {"token": (await identity.mailed(sam.email)).code, "name": "Sam Ortega", "password": sam.password}
+    assert (await identity.post("/invitations:accept", accept)).status_code == 200
+    assert await roles(identity, sam) == []
+    assert (await identity.ask("POST", f"/members/{id_of(sam)}:resume", owner)).status_code == 204
+    assert await roles(identity, sam) == ["manager", "porter"]
+
+
+async def test_a_suspended_organisation_is_open_to_its_owners_only(identity: Identity) -> None:
+    owner = await identity.owner()
+    sam, lee = await identity.member(owner, "sales"), await identity.member(owner, "porter")
+    await identity.ask("POST", f"/members/{id_of(lee)}:suspend", owner)
+    refused = await identity.ask("POST", "/organisations/current:suspend", sam)
+    assert (refused.status_code, refused.json()["code"]) == (403, "auth.forbidden")
+    assert (await identity.ask("POST", "/organisations/current:suspend", owner)).status_code == 204
+
+    async def gone() -> bool:
+        return (await identity.ask("GET", "/sessions/current", sam)).status_code == 401
+
+    await testing.eventually(gone, within=1)
+    assert await roles(identity, sam) == []
+    assert (await identity.ask("GET", "/organisations", sam)).json()["items"] == []
+    kim = await identity.member(owner, "viewer")
+    assert await roles(identity, kim) == [], "who joins now is nothing there either"
+    shown = await identity.ask("GET", "/organisations/current", owner)
+    assert (shown.status_code, shown.json()["suspended"]) == (200, True)
+    assert (await identity.ask("POST", "/organisations/current:resume", owner)).status_code == 204
+    assert await roles(identity, sam) == ["sales"]
+    assert await roles(identity, lee) == [], "who was suspended by themselves stays so"

@@ -94,12 +94,14 @@ async def test_a_factor_that_the_organisation_forbids_opens_no_session(identity:
 
 
 async def test_whose_only_factor_was_forbidden_gives_it_and_then_enrols_a_better_one(identity: Identity) -> None:
-    person, token = await identity.confirmed()
+    owner = await identity.owner()
+    person, token = await identity.invited(owner, "sales")
     await identity.post("/factors/codes", {"channel": "email"}, token=token)
     code = (await identity.mailed(person.email)).code
     first = await identity.post("/factors/codes:confirm", {"channel": "email", "code": code}, token=token)
     person.access_token = first.json()["access_token"]
-    await identity.ask("PATCH", "/organisations/current", person, {"allow_email_factor": False}, version=1)
+    changed = await identity.ask("PATCH", "/organisations/current", owner, {"allow_email_factor": False}, version=1)
+    assert changed.status_code == 200, changed.text
     identity.clock.advance(timedelta(minutes=1))
     asked = await identity.post("/sessions", {"email": person.email, "password": person.password})
     assert asked.json()["status"] == "factor_required", "the password alone must not enrol anything"
@@ -111,3 +113,22 @@ async def test_whose_only_factor_was_forbidden_gives_it_and_then_enrols_a_better
     assert (await identity.get("/members", token=enrolling.json()["access_token"])).status_code == 403
     better = await identity.enrolled(person, enrolling.json()["access_token"])
     assert claims_of(better.access_token)["amr"] == ["pwd", "otp"]
+
+
+async def test_who_has_an_account_opens_another_organisation_and_owns_it(identity: Identity) -> None:
+    owner = await identity.owner()
+    sam = await identity.member(owner, "sales")
+    body = {
+        "organisation": {"name": "Ortega Cars"}, "store": {"name": "Omaha", "time_zone": "America/Chicago"},
+    }
+    made = await identity.ask("POST", "/organisations", sam, body)
+    assert (made.status_code, made.json()["name"]) == (201, "Ortega Cars")
+    switched = await identity.post(
+        "/sessions:switch", {"organisation_id": made.json()["id"]}, token=sam.access_token
+    )
+    claims = claims_of(switched.json()["access_token"])
+    assert (claims["org"], claims["roles"]) == (made.json()["id"], {"*": ["org_owner"]})
+    listed = (await identity.ask("GET", "/organisations", sam)).json()["items"]
+    assert [row["name"] for row in listed] == ["Prairie Motor Group", "Ortega Cars"]
+    wrong = body | {"store": {"name": "Omaha", "time_zone": "America/Nowhere"}}
+    assert (await identity.ask("POST", "/organisations", sam, wrong)).json()["code"] == "identity.time_zone_unknown"

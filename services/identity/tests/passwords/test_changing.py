@@ -74,3 +74,33 @@ async def test_an_unknown_address_gets_the_same_answer_and_no_mail(identity: Ide
     assert len(await testing.events(identity.runtime.database)) == before
     known = await identity.post("/passwords:request-reset", {"email": owner.email})
     assert (unknown.status_code, unknown.json()) == (known.status_code, known.json())
+
+
+OF_PLACES = "Prairie-Motor-Group!Lincoln9"
+
+
+async def test_a_password_is_made_of_no_place_one_works_at(identity: Identity) -> None:
+    owner = await identity.owner()
+    change = {"current_password": PASSWORD, "new_password": OF_PLACES}
+    answers = [await identity.post("/passwords:change", change, token=owner.access_token)]
+    await identity.post("/passwords:request-reset", {"email": owner.email})
+    link = (await identity.mailed(owner.email)).code
+    answers.append(await identity.post("/passwords:reset", {"token": link, "password": OF_PLACES}))
+    store = (await identity.get("/organisations/current", token=owner.access_token)).json()["stores"][0]["id"]
+    invited = f"sam.{owner.email}"
+    await identity.ask("POST", "/invitations", owner, {"email": invited, "role": "sales", "store_id": store})
+    accept = {"token": (await identity.mailed(invited)).code, "name": "Sam Ortega", "password": OF_PLACES}
+    answers.append(await identity.post("/invitations:accept", accept))
+    signing_up = identity.sign_up_body(f"new.{owner.email}") | {"password": OF_PLACES}
+    answers.append(await identity.post("/accounts", signing_up))
+    for answer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (422, "identity.password_too_weak")
+
+
+async def test_a_session_gives_no_more_guesses_of_the_password_than_the_door(identity: Identity) -> None:
+    owner = await identity.owner()
+    for _ in range(5):
+        await identity.post("/sessions", {"email": owner.email, "password": "a-wrong-password"})
+    body = {"current_password": "a-wrong-password", "new_password": "nine-loud-lots-at-dusk"}
+    answer = await identity.post("/passwords:change", body, token=owner.access_token)
+    assert (answer.status_code, answer.json()["code"]) == (429, "identity.too_many_attempts")

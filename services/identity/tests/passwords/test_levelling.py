@@ -10,6 +10,7 @@ import pytest
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import VerifyMismatchError
 
+from lotpro_identity.passwords.argon2id import Argon2id
 from lotpro_identity.passwords.hashing import Passwords
 from services.identity.tests.conftest import PASSWORD, Identity, Person
 
@@ -22,14 +23,14 @@ def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
 
     def counted(name: str, original: Callable[..., object]) -> Callable[..., object]:
-        def compute(self: PasswordHasher, *given: object) -> object:
+        def compute(self: object, *given: object) -> object:
             done.append(name)
             return original(self, *given)
 
         return compute
 
-    for name in ("hash", "verify"):
-        monkeypatch.setattr(PasswordHasher, name, counted(name, getattr(PasswordHasher, name)))
+    for hasher, name in ((PasswordHasher, "hash"), (PasswordHasher, "verify"), (Argon2id, "verify")):
+        monkeypatch.setattr(hasher, name, counted(name, getattr(hasher, name)))
     return done
 
 

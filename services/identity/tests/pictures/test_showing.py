@@ -134,7 +134,8 @@ async def test_an_upload_that_dies_is_never_seen_and_leaves_nothing(lives: Lives
     person = id_of(owner)
     caller = as_authenticator(Caller(kind="user", user_id=person))
     ports = service.Ports(
-        signer=None, codes=None, passwords=None, relying_party=None, staff=None, places=None, images=None,  # type: ignore[arg-type] # not used
+        signer=None, codes=None, passwords=None, relying_party=None, staff=None, places=None,  # type: ignore[arg-type] # not used
+        images=None, breaches=None,  # type: ignore[arg-type] # nor these
         blobs=identity.runtime.blobs(identity.runtime.settings.blob_url), keyring=identity.runtime.keyring,
         blind_index=identity.runtime.blind_index, security_log=identity.runtime.security_log, clock=now,
     )

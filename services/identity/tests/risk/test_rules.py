@@ -25,6 +25,8 @@ def test_a_first_sign_in_and_a_usual_one_are_not_unusual() -> None:
         (replace(USUAL, failed_passwords=4), [Signal.FAILED_BEFORE]),
         (replace(USUAL, failed_factors=3), [Signal.FACTOR_FATIGUE]),
         (replace(USUAL, tries_from_address=100), [Signal.BUSY_ADDRESS]),
+        (replace(USUAL, accounts_from_address=10), [Signal.MANY_ACCOUNTS]),
+        (replace(USUAL, codes_sent=4), [Signal.CODE_BURST]),
         (replace(USUAL, days_since_last=60), [Signal.DORMANT]),
         (replace(USUAL, kilometres_an_hour=1_000), [Signal.IMPOSSIBLE_TRAVEL]),
     ],

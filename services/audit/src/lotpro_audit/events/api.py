@@ -11,9 +11,10 @@ from pydantic import AfterValidator, AwareDatetime, IPvAnyAddress
 
 from lotpro_audit.events import domain, leaf, origins, service
 from lotpro_audit.events.repository import Filter, Position
-from lotpro_audit.events.schemas import EventAnswer, Events, Party, ProofAnswer, storable
+from lotpro_audit.events.schemas import EventAnswer, Events, Party, ProofAnswer
 from lotpro_audit.events.service import Event
 from lotpro_audit.ports import Ports
+from lotpro_audit.texts import storable
 from lotpro_kit import api, errors
 from lotpro_kit.caller import Caller
 from lotpro_kit.cursors import Cursors, InvalidCursor

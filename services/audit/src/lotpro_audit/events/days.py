@@ -31,10 +31,11 @@ class DayDamaged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """A day that is to go: what the log says of it, and the places it held."""
+    """A day that is to go: what the log says of it, the places it held, and the holds that were asked about it."""
 
     event: SecurityEvent
     runs: bytes
+    holds: frozenset[UUID]
 
 
 async def count_missing_days(session: Session, days: list[date]) -> int:
@@ -72,7 +73,8 @@ async def prepare(session: Session, day: date, *, now: datetime) -> Going | None
         raise DayDamaged(f"{day}: {len(found.damages)} events, the first at {found.damages[0].seq}")
     if not found.count:
         return None
-    held = await holds.keep_held(session, day, now=now)
+    asked = await holds.active_ids(session, now=now)
+    held = await holds.keep_held(session, day, holds=asked, now=now)
     runs = verifying.write_runs(found.runs)
     expiry = {
         "day": day.isoformat(), "count": found.count, "held": held,
@@ -86,6 +88,7 @@ async def prepare(session: Session, day: date, *, now: datetime) -> Going | None
             actor_name="audit", expiry=expiry,
         ),
         runs,
+        asked,
     )
 
 
@@ -94,8 +97,15 @@ def event_id(day: date) -> UUID:
     return uuid5(NOBODY, f"{EXPIRE}:{day.isoformat()}")
 
 
-async def drop(session: Session, day: date, *, going: Going | None, place: Any) -> None:
-    """Drop a day whose going stands in the log (`place`: its row), and tell it."""
+async def drop(session: Session, day: date, *, going: Going | None, place: Any, now: datetime) -> None:
+    """Drop a day whose going stands in the log (`place`: its row), and tell it.
+
+    A hold that was placed since the day was prepared still finds it: what it reaches is copied, too. Holds that come
+    later wait until the day is gone, and can then say so.
+    """
+    await holds.keep_out(session)
+    late = await holds.active_ids(session, now=now) - (going.holds if going is not None else frozenset())
+    await holds.keep_held(session, day, holds=late, now=now)
     if going is not None:
         await repository.add_expiry(session, day=day, seq=place.seq, leaf=place.leaf, runs=going.runs)
         count = (going.event.expiry or {})["count"]
@@ -110,9 +120,13 @@ async def place(session: Session, seq: int) -> Any:
 
 
 async def forget_keys(session: Session, *, as_of: datetime, dry_run: bool) -> int:
-    """Destroy keys, KEYS_AT_ONCE at most, of people and organisations the log holds nothing of any more."""
+    """Destroy keys, KEYS_AT_ONCE at most, of people and organisations the log holds nothing of any more.
+
+    The key of somebody whom a hold names stays.
+    """
     before = as_of - domain.retention()
-    unused = await repository.unused_keys(session, before=before, keep=NOBODY, limit=KEYS_AT_ONCE)
+    unused = await repository.unused_keys(session, before=before, keep=NOBODY, now=as_of, limit=KEYS_AT_ONCE)
     if unused and not dry_run:
-        return await repository.drop_unused_keys(session, unused)
+        await holds.keep_out(session)
+        return await repository.drop_unused_keys(session, unused, now=as_of)
     return len(unused)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -119,12 +120,29 @@ def days_ahead(now: datetime) -> list[date]:
     return [today + timedelta(days=number) for number in range(DAYS_AHEAD + 1)]
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The days that the log takes events of at a moment."""
+
+    oldest: date
+    newest: datetime
+
+    @classmethod
+    def at(cls, now: datetime) -> "Reach":
+        """The reach at a moment."""
+        return cls(oldest_day(now), now + AHEAD)
+
+    def day_of(self, event: SecurityEvent) -> date:
+        """The day an event belongs to, in UTC; raises EventOutOfRange."""
+        day = event.occurred_at.astimezone(UTC).date()
+        if day < self.oldest or event.occurred_at > self.newest:
+            raise EventOutOfRange
+        return day
+
+
 def day_of(event: SecurityEvent, *, now: datetime) -> date:
     """The day an event belongs to, in UTC; raises EventOutOfRange."""
-    day = event.occurred_at.astimezone(UTC).date()
-    if day < oldest_day(now) or event.occurred_at > now + AHEAD:
-        raise EventOutOfRange
-    return day
+    return Reach.at(now).day_of(event)
 
 
 class Ocsf(NamedTuple):
@@ -173,10 +191,11 @@ _OTHER = 99
 _CREATE, _READ, _UPDATE, _DELETE = 1, 2, 3, 4
 _CRUD = {
     **dict.fromkeys(
-        ("add", "create_token", "create", "open", "trust", "schedule", "sell", "append", "finish"), _CREATE
+        ("add", "create_token", "create", "open", "trust", "schedule", "sell", "append", "place", "record", "finish"),
+        _CREATE,
     ),
-    **dict.fromkeys(("view", "list", "export", "read", "answer", "prove", "download"), _READ),
-    **dict.fromkeys(("update", "rename", "extend"), _UPDATE),
+    **dict.fromkeys(("view", "list", "export", "read", "answer", "summarise", "prove", "download"), _READ),
+    **dict.fromkeys(("update", "rename", "extend", "release"), _UPDATE),
     **dict.fromkeys(("remove", "delete", "revoke", "revoke_token", "expire", "cancel"), _DELETE),
 }
 _ACTIVITIES: dict[Ocsf, dict[str, int]] = {
@@ -197,11 +216,13 @@ _ACTIVITIES: dict[Ocsf, dict[str, int]] = {
 }
 
 
+@lru_cache(1024)
 def ocsf(action: str) -> Ocsf:
     """The OCSF class of an action `service:noun:verb`."""
     return _ACTIONS.get(action) or _NOUNS.get(action.rpartition(":")[0], _API_ACTIVITY)
 
 
+@lru_cache(1024)
 def activity(action: str) -> int:
     """The OCSF activity of an action within its class; 99 (Other) where the class has no name for it."""
     return _ACTIVITIES[ocsf(action)].get(action.rpartition(":")[2], _OTHER)

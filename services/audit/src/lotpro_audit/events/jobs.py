@@ -57,7 +57,7 @@ def expire_events(database: Database, ports: Ports) -> Job:
             except days.DayDamaged as error:
                 failed += 1
                 log.error("a day of the log is damaged and stays", reason=str(error))
-        keys = await _forget_keys(database, run)
+        keys = await _forget_keys(database, Run(as_of, run.dry_run))
         return {"days": len(expired) - failed, "events": events, "keys": keys, "failed": failed}
 
     return Job("expire-events", "Drop days of the security log that are older than 180 days.", "15 0 * * *", work)
@@ -78,7 +78,7 @@ async def _expire(database: Database, ports: Ports, day: date) -> int:
         async with database.begin(system(scope=RETENTION)) as session:
             place = await days.place(session, seq)
     async with database.begin(system(scope=RETENTION)) as session:
-        await days.drop(session, day, going=going, place=place)
+        await days.drop(session, day, going=going, place=place, now=now)
     return (going.event.expiry or {})["count"] if going is not None else 0
 
 

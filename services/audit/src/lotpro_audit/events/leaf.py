@@ -1,11 +1,12 @@
 """A leaf's bytes: what of an event the tree proves, as JSON with its keys in one order; pure.
 
-The indexed keys come first and are always there, so that the database can write the same text from its columns and a
-verifier can compare the two without reading JSON.
+The indexed keys come first, so that the database can write the same text from its columns and a verifier can compare
+the two without reading JSON. What an event does not have is left out: a log is mostly what it repeats.
 """
 
 import json
-from base64 import b64decode, b64encode
+from base64 import b64decode
+from binascii import b2a_base64
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -19,30 +20,21 @@ _MICROSECOND = timedelta(microseconds=1)
 
 #: The indexed part of a leaf as the database writes it from a row's columns.
 INDEXED_SQL = (
-    "concat('{\"seq\":', seq, ',\"org_seq\":', org_seq"
-    + "".join(
-        f", ',\"{key}\":', {value}"
-        for key, value in (
-            ("org", "coalesce('\"' || org_id || '\"', 'null')"),
-            ("store", "coalesce('\"' || store_id || '\"', 'null')"),
-            ("at", "(extract(epoch FROM occurred_at) * 1000000)::bigint"),
-            ("action", "'\"', action, '\"'"),
-            ("ok", "CASE WHEN success THEN 'true' ELSE 'false' END"),
-            ("actor", "coalesce('\"' || actor_id || '\"', 'null')"),
-            ("subject", "coalesce('\"' || subject_id || '\"', 'null')"),
-            ("concerned", "coalesce('\"' || concerned_id || '\"', 'null')"),
-            ("session", "coalesce('\"' || session_id || '\"', 'null')"),
-            ("ip", "coalesce('\"' || encode(ip_index, 'hex') || '\"', 'null')"),
-        )
-    )
-    + ")"
+    "concat('{\"seq\":', seq, ',\"org_seq\":', org_seq, ',\"org\":\"' || org_id || '\"',"
+    " ',\"store\":\"' || store_id || '\"', ',\"at\":', (extract(epoch FROM occurred_at) * 1000000)::bigint,"
+    " ',\"action\":\"', action, '\",\"ok\":', CASE WHEN success THEN 'true' ELSE 'false' END,"
+    " ',\"actor\":\"' || actor_id || '\"', ',\"subject\":\"' || subject_id || '\"',"
+    " ',\"concerned\":\"' || concerned_id || '\"', ',\"session\":\"' || session_id || '\"',"
+    " ',\"ip\":\"' || encode(ip_index, 'hex') || '\"', ',\"id\":\"')"
 )
+#: What kind of actor a person is; it goes without saying.
+PERSON = "user"
 
 
 class Leaf(NamedTuple):
     """An event in the log. Ids are UUIDs as text, empty where there is none; times are microseconds since 1970.
 
-    `key` says whose data key opens `origin`, the sealed address and browser: the `actor`'s, the `org`'s or `nobody`'s.
+    `origin` is the sealed address and browser; the data key of the person who acted opens it, or the organisation's.
     """
 
     seq: int
@@ -70,7 +62,6 @@ class Leaf(NamedTuple):
     request_id: str = ""
     trace_id: str = ""
     changed_fields: tuple[str, ...] = ()
-    key: str = ""
     origin: bytes = b""
     #: What the log says of a day that went.
     expiry: Mapping[str, Any] | None = None
@@ -78,7 +69,7 @@ class Leaf(NamedTuple):
     @property
     def key_id(self) -> UUID:
         """Whose data key opens `origin`."""
-        named = {"actor": self.actor_id, "org": self.org_id}.get(self.key)
+        named = self.actor_id or self.org_id
         return UUID(named) if named else NOBODY
 
     @property
@@ -100,35 +91,38 @@ def moment(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
-def _quoted(text: str) -> str:
-    return f'"{text}"' if text else "null"
-
-
 def write(leaf: Leaf) -> bytes:
-    """The leaf's bytes. `action` and kinds are names of ours and need no escaping; what strangers chose is escaped."""
-    indexed = (
-        f'{{"seq":{leaf.seq},"org_seq":{leaf.org_seq},"org":{_quoted(leaf.org_id)},"store":{_quoted(leaf.store_id)}'
-        f',"at":{leaf.occurred_us},"action":"{leaf.action}","ok":{"true" if leaf.success else "false"}'
-        f',"actor":{_quoted(leaf.actor_id)},"subject":{_quoted(leaf.subject_id)}'
-        f',"concerned":{_quoted(leaf.concerned_id)},"session":{_quoted(leaf.session_id)}'
-        f',"ip":{_quoted(leaf.ip_index.hex())}'
-        f',"id":"{leaf.id}","logged":{leaf.logged_us},"class":{leaf.class_uid}'
-        f',"activity":{leaf.activity_id}'
+    """The leaf's bytes. Ids, kinds and `action` are spelled by us and not escaped; what others chose is escaped."""
+    (
+        seq, org_seq, event_id, org, store, occurred_us, action, success, actor, subject, concerned, session, ip,
+        logged_us, actor_kind, actor_name, subject_kind, concerned_kind, class_uid, activity_id, factor, feature,
+        request, trace, changed, origin, expiry,
+    ) = leaf
+    made = (
+        f'{{"seq":{seq},"org_seq":{org_seq}'
+        + (f',"org":"{org}"' if org else "")
+        + (f',"store":"{store}"' if store else "")
+        + f',"at":{occurred_us},"action":"{action}","ok":{"true" if success else "false"}'
+        + (f',"actor":"{actor}"' if actor else "")
+        + (f',"subject":"{subject}"' if subject else "")
+        + (f',"concerned":"{concerned}"' if concerned else "")
+        + (f',"session":"{session}"' if session else "")
+        + (f',"ip":"{ip.hex()}"' if ip else "")
+        + f',"id":"{event_id}","lag":{logged_us - occurred_us},"ocsf":[{class_uid},{activity_id}]'
+        + (f',"actor_kind":"{actor_kind}"' if actor_kind != PERSON else "")
+        + (f',"actor_name":"{actor_name}"' if actor_name else "")
+        + (f',"subject_kind":"{subject_kind}"' if subject_kind else "")
+        + (f',"concerned_kind":"{concerned_kind}"' if concerned_kind else "")
+        + (f',"factor":{_dumps(factor)}' if factor else "")
+        + (f',"feature":{_dumps(feature)}' if feature else "")
+        + (f',"request":{_dumps(request)}' if request else "")
+        + (f',"trace":{_dumps(trace)}' if trace else "")
+        + (f',"changed":{_dumps(changed)}' if changed else "")
+        + (f',"origin":"{b2a_base64(origin, newline=False).decode()}"' if origin else "")
+        + (f',"expiry":{_dumps(expiry)}' if expiry else "")
+        + "}"
     )
-    rest = {
-        name: value
-        for name, value in (
-            ("actor_kind", leaf.actor_kind), ("actor_name", leaf.actor_name), ("subject_kind", leaf.subject_kind),
-            ("concerned_kind", leaf.concerned_kind), ("factor", leaf.factor), ("feature", leaf.feature),
-            ("request", leaf.request_id), ("trace", leaf.trace_id), ("changed", leaf.changed_fields),
-            ("key", leaf.key),
-        )
-        if value
-    }
-    more = _dumps(rest)[1:-1]
-    origin = f',"origin":"{b64encode(leaf.origin).decode()}"' if leaf.origin else ""
-    expiry = f',"expiry":{_dumps(leaf.expiry)}' if leaf.expiry else ""
-    return f"{indexed},{more}{origin}{expiry}}}".encode() if more else f"{indexed}{origin}{expiry}}}".encode()
+    return made.encode()
 
 
 _dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -138,17 +132,19 @@ def read(content: bytes) -> Leaf:
     """The leaf that `write` wrote; raises ValueError when it is no leaf."""
     try:
         found = json.loads(content)
+        class_uid, activity_id = found["ocsf"]
+        text = found.get
         return Leaf(
-            seq=found["seq"], org_seq=found["org_seq"], id=found["id"], org_id=found["org"] or "",
-            store_id=found["store"] or "", occurred_us=found["at"], action=found["action"], success=found["ok"],
-            actor_id=found["actor"] or "", subject_id=found["subject"] or "", concerned_id=found["concerned"] or "",
-            session_id=found["session"] or "", ip_index=bytes.fromhex(found["ip"] or ""), logged_us=found["logged"],
-            actor_kind=found.get("actor_kind", ""), actor_name=found.get("actor_name", ""),
-            subject_kind=found.get("subject_kind", ""), concerned_kind=found.get("concerned_kind", ""),
-            class_uid=found["class"], activity_id=found["activity"], factor=found.get("factor", ""),
-            feature=found.get("feature", ""), request_id=found.get("request", ""), trace_id=found.get("trace", ""),
-            changed_fields=tuple(found.get("changed", ())), key=found.get("key", ""),
-            origin=b64decode(found.get("origin", "")), expiry=found.get("expiry"),
+            seq=found["seq"], org_seq=found["org_seq"], id=found["id"], org_id=text("org", ""),
+            store_id=text("store", ""), occurred_us=found["at"], action=found["action"], success=found["ok"],
+            actor_id=text("actor", ""), subject_id=text("subject", ""), concerned_id=text("concerned", ""),
+            session_id=text("session", ""), ip_index=bytes.fromhex(text("ip", "")),
+            logged_us=found["at"] + found["lag"], actor_kind=text("actor_kind", PERSON),
+            actor_name=text("actor_name", ""),
+            subject_kind=text("subject_kind", ""), concerned_kind=text("concerned_kind", ""), class_uid=class_uid,
+            activity_id=activity_id, factor=text("factor", ""), feature=text("feature", ""),
+            request_id=text("request", ""), trace_id=text("trace", ""), changed_fields=tuple(text("changed", ())),
+            origin=b64decode(text("origin", "")), expiry=text("expiry"),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("this is no leaf of the log") from error

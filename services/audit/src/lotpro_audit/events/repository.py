@@ -127,6 +127,19 @@ async def oldest(
     return found.all()
 
 
+async def knows_store(session: Session, *, org_id: UUID, store_id: UUID) -> bool:
+    """Whether the log holds something of an organisation's store."""
+    found = await session.execute(
+        select(EVENTS.c.seq).where(EVENTS.c.org_id == org_id, EVENTS.c.store_id == store_id).limit(1)
+    )
+    return found.scalar_one_or_none() is not None
+
+
+async def days_that_went(session: Session) -> list[date]:
+    """The days with events that were dropped."""
+    return list((await session.execute(select(EXPIRIES.c.day))).scalars())
+
+
 async def pages(
     session: Session, conditions: Sequence[ColumnElement[bool]], *, after: int, size: int
 ) -> Sequence[Any]:
@@ -275,6 +288,8 @@ _UNUSED = (
     " AND NOT EXISTS (SELECT FROM events e WHERE e.actor_id = k.subject_id)"
     " AND NOT EXISTS (SELECT FROM events e WHERE e.org_id = k.subject_id)"
     " AND NOT EXISTS (SELECT FROM held_events e WHERE k.subject_id IN (e.actor_id, e.org_id))"
+    " AND NOT EXISTS (SELECT FROM holds h WHERE h.person_id = k.subject_id"
+    " AND (h.released_at IS NULL OR h.released_at > :now) AND (h.ends_at IS NULL OR h.ends_at > :now))"
 )
 _UNUSED_KEYS = text(
     "SELECT k.subject_id FROM data_keys k WHERE k.created_at < :before AND k.subject_id <> :keep"  # noqa: S608 - our own constant
@@ -285,18 +300,18 @@ _DROP_UNUSED_KEYS = text(
 )
 
 
-async def unused_keys(session: Session, *, before: datetime, keep: UUID, limit: int) -> list[UUID]:
-    """Keys made before a moment that no event in the log needs."""
-    found = await session.execute(_UNUSED_KEYS, {"before": before, "keep": keep, "limit": limit})
+async def unused_keys(session: Session, *, before: datetime, keep: UUID, now: datetime, limit: int) -> list[UUID]:
+    """Keys made before a moment that no event in the log needs, and of nobody whom a hold names."""
+    found = await session.execute(_UNUSED_KEYS, {"before": before, "keep": keep, "now": now, "limit": limit})
     return list(found.scalars())
 
 
-async def drop_unused_keys(session: Session, subject_ids: Sequence[UUID]) -> int:
+async def drop_unused_keys(session: Session, subject_ids: Sequence[UUID], *, now: datetime) -> int:
     """Destroy those of the keys that are still unused; answers how many.
 
     The lock waits for everybody who has read a key and not yet written their event, and lets nobody read one meanwhile.
     """
     await session.execute(text("SET LOCAL lock_timeout = '4s'"))
     await session.execute(text("LOCK TABLE data_keys IN ACCESS EXCLUSIVE MODE"))
-    dropped = await session.execute(_DROP_UNUSED_KEYS, {"ids": list(subject_ids)})
+    dropped = await session.execute(_DROP_UNUSED_KEYS, {"ids": list(subject_ids), "now": now})
     return int(getattr(dropped, "rowcount", 0))

@@ -8,13 +8,6 @@ from pydantic import Field
 from lotpro_kit.api import Answer
 
 
-def storable(moment: datetime) -> datetime:
-    """A moment that the database can hold; raises ValueError."""
-    if not 1970 <= moment.year < 9000:
-        raise ValueError("must be between the years 1970 and 9000")
-    return moment
-
-
 class Party(Answer):
     """Who or what: a kind such as `user`, `vehicle`, `customer`, and its id."""
 

@@ -1,7 +1,7 @@
 """Use cases of the log: showing it to those who may see it."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -149,6 +149,34 @@ def _of_export(org_id: UUID, wanted: Filter, last_org_seq: int) -> list[ColumnEl
 async def expired_runs(session: Session, org_id: UUID) -> Sequence[Any]:
     """The organisation's own numbers that went with their days (`first`, `last`, `day`), ascending."""
     return await repository.expired_runs(session, org_id)
+
+
+async def rows_in_scope(
+    session: Session, *, org_id: UUID, store_id: UUID | None, person_id: UUID | None, since: datetime | None,
+    until: datetime | None, after: Position | None, limit: int,
+) -> Sequence[Any]:
+    """An organisation's rows (`occurred_at`, `seq`, `leaf`), of a store, about a person, of a time; oldest first."""
+    conditions = [
+        *(repository.about(org_id, person_id) if person_id is not None else ()),
+        *repository.of_organisation(org_id, None if store_id is None else [store_id]),
+        *repository.between(Filter(since=since, until=until)),
+    ]
+    return await repository.oldest(session, conditions, after=after, limit=limit)
+
+
+async def knows_store(session: Session, *, org_id: UUID, store_id: UUID) -> bool:
+    """Whether the log holds something of an organisation's store."""
+    return await repository.knows_store(session, org_id=org_id, store_id=store_id)
+
+
+async def first_day(session: Session, *, now: datetime) -> date:
+    """The oldest day that the log still has."""
+    return min([*await repository.days(session), now.astimezone(UTC).date()])
+
+
+async def days_that_went(session: Session) -> list[date]:
+    """The days with events that were dropped."""
+    return await repository.days_that_went(session)
 
 
 async def opened(session: Session, ports: Ports, rows: Sequence[Any]) -> list[Event]:

@@ -1,12 +1,12 @@
 """From the contract's event to the log's."""
 
-from datetime import UTC
+from datetime import UTC, datetime
 from uuid import UUID
 
 from lotpro.security.v1 import events_pb2
 from lotpro_audit.events.domain import SecurityEvent
 from lotpro_audit.ports import Ports
-from lotpro_kit.caller import Origin
+from lotpro_kit.caller import Caller, Origin
 from lotpro_kit.crypto import Undecryptable, open_origin
 
 PERSON = "user"
@@ -40,3 +40,14 @@ def read(event: events_pb2.SecurityEvent, event_id: UUID, ports: Ports) -> Secur
         changed_fields=tuple(event.changed_fields),
         origin=origin,
     )
+
+
+def of_caller(
+    ports: Ports, caller: Caller, action: str, *, event_id: UUID, at: datetime, subject: tuple[str, UUID],
+    store_id: UUID | None = None, concerned: tuple[str, UUID] | None = None,
+) -> SecurityEvent:
+    """An act of audit's own caller, for those that must not happen unlogged."""
+    made = ports.security_log.event(
+        caller, action, at=at, subject=subject, store_id=store_id, concerned=concerned
+    )
+    return read(made, event_id, ports)

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
@@ -24,12 +24,17 @@ NOBODY: Final = str(UUID(int=0))
 ASKED: Final = frozenset(
     {"store", "action", "ok", "actor", "subject", "concerned", "session", "ip", "factor", "feature"}
 )
-#: ... of its time, in microseconds since 1970: from, and until before; of whoever did it or whom it concerned; and of
-#: what it was done to or whom it concerned.
-SINCE, UNTIL, PERSON, ABOUT = "since", "until", "person", "about"
-_ROLES: Final = {PERSON: ("actor", "subject", "concerned"), ABOUT: ("subject", "concerned")}
+#: ... of its time, in microseconds since 1970: from this moment on, and before that one.
+SINCE, UNTIL = "since", "until"
+#: ... of what stands in any of these places.
+ANYWHERE: Final = {"about": ("subject", "concerned"), "person": ("actor", "subject", "concerned")}
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: In UTC, as all times here.
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a zone would only be spelled as +00:00 where a Z is wanted
+#: What every leaf begins with, and what one with an origin and without an expiry ends with; quotes inside of a text are
+#: escaped, so that neither can stand elsewhere.
+_BEGINNING = re.compile(r'\{"seq":([0-9]{1,19}),"org_seq":([0-9]{1,19})(?:,"org":"([0-9a-f-]{36})")?,"(?:store|at)":')
+_ORIGIN = re.compile(r',"origin":"([A-Za-z0-9+/=]+)"\}\Z')
 _read_json = json.JSONDecoder().raw_decode
 _dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -109,7 +114,7 @@ class Header:
         if self.filter is not None:
             if not isinstance(self.filter, dict):
                 raise Malformed("the filter is none")
-            if unknown := self.filter.keys() - ASKED - {SINCE, UNTIL, *_ROLES}:
+            if unknown := self.filter.keys() - ASKED - ANYWHERE.keys() - {SINCE, UNTIL}:
                 raise UnknownExport(f"the export has a filter that this program does not know: {min(unknown)}")
             if any(type(self.filter.get(name, 0)) is not int for name in (SINCE, UNTIL)):
                 raise Malformed("the filter's times are none")
@@ -148,12 +153,27 @@ class Event:
             self._fields = self._read()
         return self._fields
 
+    @property
+    def place(self) -> tuple[int, int, str | None]:
+        """`seq`, `org_seq` and the organisation: from how the log begins a leaf, or else by reading all of it."""
+        match = _BEGINNING.match(self.leaf) if self._fields is None else None
+        if match is None:
+            return self.fields["seq"], self.fields["org_seq"], self.fields.get("org")
+        return int(match[1]), int(match[2]), match[3]
+
+    @property
+    def sealed(self) -> str | None:
+        """The origin's ciphertext in base64: from how the log ends a leaf, or else by reading all of it."""
+        match = _ORIGIN.search(self.leaf) if self._fields is None else None
+        found: str | None = self.fields.get("origin") if match is None else match[1]
+        return found
+
     def _read(self) -> dict[str, Any]:
         try:
             found, end = _read_json(self.leaf)
         except (ValueError, RecursionError) as error:
             raise Malformed("the leaf is no leaf of the log") from error
-        numbers = isinstance(found, dict) and (found.get("seq"), found.get("org_seq"), found.get("at"))
+        numbers = isinstance(found, dict) and [found.get(name) for name in ("seq", "org_seq", "at")]
         if end != len(self.leaf) or not numbers or any(type(number) is not int for number in numbers):
             raise Malformed("the leaf is no leaf of the log")
         fields: dict[str, Any] = found
@@ -171,10 +191,8 @@ def fits(header: Header, event: Event) -> bool:
             found = fields["at"] >= wanted
         elif name == UNTIL:
             found = fields["at"] < wanted
-        elif name in _ROLES:
-            found = any(fields.get(role) in values for role in _ROLES[name])
         else:
-            found = fields.get(name) in values
+            found = any(fields.get(place) in values for place in ANYWHERE.get(name, (name,)))
         if not found:
             return False
     return True
@@ -257,7 +275,10 @@ class JsonLines(Format):
             return None
         leaf = line[len(_LEAF) : leaf_end].decode().replace('\\"', '"')
         proof = line[leaf_end + len(_PROOF) : proof_end].decode()
-        rest = self._json(b"{" + line[proof_end + 2 :])
+        try:
+            rest, _ = _read_json("{" + line[proof_end + 2 :].decode())
+        except ValueError:
+            return None
         if "\\" in leaf or not isinstance(rest.get("origin_key"), str | None):
             return None
         return Event(
@@ -371,24 +392,28 @@ def _of_leaf(name: str) -> Callable[[Event], str]:
     return column
 
 
-def _time(name: str) -> Callable[[Event], str]:
-    def column(event: Event) -> str:
-        moment = _EPOCH + timedelta(microseconds=event.fields[name])
-        return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+def _time(microseconds: int) -> str:
+    moment = _EPOCH + timedelta(microseconds=microseconds)
+    return moment.isoformat(timespec="microseconds") + "Z"
 
-    return column
+
+def _class(event: Event) -> tuple[int, int]:
+    """The OCSF class and activity."""
+    class_uid, activity_id = event.fields["ocsf"]
+    return class_uid, activity_id
 
 
 _COLUMNS: Final[dict[str, Callable[[Event], str]]] = {
     "seq": _of_leaf("seq"),
     "org_seq": _of_leaf("org_seq"),
     "id": _of_leaf("id"),
-    "time": _time("at"),
+    "time": lambda event: _time(event.fields["at"]),
     "action": _of_leaf("action"),
     "outcome": lambda event: "success" if event.fields.get("ok") else "failure",
     "org": _of_leaf("org"),
     "store": _of_leaf("store"),
-    "actor_kind": _of_leaf("actor_kind"),
+    # That a person did it goes without saying in a leaf.
+    "actor_kind": lambda event: event.fields.get("actor_kind", "user"),
     "actor": _of_leaf("actor"),
     "actor_name": _of_leaf("actor_name"),
     "subject_kind": _of_leaf("subject_kind"),
@@ -403,9 +428,9 @@ _COLUMNS: Final[dict[str, Callable[[Event], str]]] = {
     "changed": _of_leaf("changed"),
     "request": _of_leaf("request"),
     "trace": _of_leaf("trace"),
-    "class": _of_leaf("class"),
-    "activity": _of_leaf("activity"),
-    "logged": _time("logged"),
+    "class": lambda event: str(_class(event)[0]),
+    "activity": lambda event: str(_class(event)[1]),
+    "logged": lambda event: _time(event.fields["at"] + event.fields["lag"]),
     "expiry": _of_leaf("expiry"),
     "leaf": lambda event: b64encode(event.leaf.encode()).decode(),
     "proof": lambda event: " ".join(event.proof),

@@ -1,16 +1,14 @@
 """HTTP shapes of exports."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, IPvAnyAddress
+from pydantic import Field, IPvAnyAddress
 
-from lotpro_audit.events.schemas import storable
 from lotpro_audit.exports.domain import Format, State
+from lotpro_audit.texts import Moment
 from lotpro_kit.api import Answer, Body
-
-Moment = Annotated[AwareDatetime, AfterValidator(storable)]
 
 
 class ExportFilter(Body):

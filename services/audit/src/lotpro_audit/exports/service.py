@@ -86,7 +86,7 @@ async def open_export(
 
 async def opened(database: Database, export_id: UUID) -> None:
     """Wait until the log says that an export was opened; raises Unavailable."""
-    await sequencer.written(database, domain.opening_id(export_id))
+    await sequencer.wait_for(database, domain.opening_id(export_id))
 
 
 async def get_export(session: Session, caller: Caller, ports: Ports, *, export_id: UUID) -> Export:
@@ -394,7 +394,7 @@ def _leaf_filter(wanted: Filter) -> dict[str, Any] | None:
     """A question to the log as a question to its leaves, which the file's header repeats; None for all of them."""
     found = {
         "store": _text(wanted.store_id), "action": wanted.action, "ok": wanted.success, "actor": _text(wanted.actor_id),
-        lines.ABOUT: _text(wanted.subject_id), "session": _text(wanted.session_id),
+        "about": _text(wanted.subject_id), "session": _text(wanted.session_id),
         "ip": None if wanted.ip_index is None else wanted.ip_index.hex(),
         lines.SINCE: None if wanted.since is None else leaf.microseconds(wanted.since),
         lines.UNTIL: None if wanted.until is None else leaf.microseconds(wanted.until),

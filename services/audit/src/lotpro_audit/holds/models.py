@@ -1,6 +1,6 @@
 """The tables of legal holds, and of the events that outlived their day for one."""
 
-from sqlalchemy import BigInteger, Column, Date, DateTime, LargeBinary, String, Table, Text, Uuid, func
+from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, LargeBinary, String, Table, Text, Uuid, func
 
 from lotpro_audit.db import METADATA
 
@@ -22,6 +22,11 @@ HOLDS = Table(
     Column("ends_at", DateTime(timezone=True)),
     Column("released_by", Uuid),
     Column("released_at", DateTime(timezone=True)),
+    #: The oldest day that the log still had when the hold was placed: what was gone by then cannot come back.
+    Column("first_day", Date, nullable=False),
+    #: How many days of the hold's time had gone by then.
+    Column("days_gone", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
 )
 
 #: Rows of the log as they were, with the proof that they were in it: the path from the leaf to a signed checkpoint.

@@ -9,6 +9,7 @@ from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
 from lotpro_audit.db import ROOM
 from lotpro_audit.events import service
 from lotpro_audit.events.service import Event
+from lotpro_audit.holds import service as holds
 from lotpro_audit.ports import Ports
 from lotpro_kit import errors, rpc
 from lotpro_kit.caller import system
@@ -16,6 +17,8 @@ from lotpro_kit.db import Database
 
 #: Events read in one transaction of an export.
 AT_ONCE = 500
+#: The log, and what outlives its day in it.
+EVENTS, HELD = "events", "held_events"
 #: Whose data can be asked for. Both are named in events by their id alone.
 KINDS = (participant_pb2.SUBJECT_KIND_CUSTOMER, participant_pb2.SUBJECT_KIND_USER)
 
@@ -45,29 +48,37 @@ class ParticipantRpc(participant_pb2_grpc.PrivacyParticipantServiceServicer):
     async def Discover(  # noqa: N802 - gRPC's name
         self, request: participant_pb2.DiscoverRequest, context: Any
     ) -> participant_pb2.DiscoverResponse:
-        """How many of the organisation's events the person did or is concerned by."""
+        """How many of the organisation's events the person did or is concerned by, and how many outlive their day."""
         org_id, person_id = _person(request.subject)
         async with self._database.begin(system(org_id)) as session:
             count = await service.count_about(session, org_id=org_id, person_id=person_id)
-        return participant_pb2.DiscoverResponse(counts=[participant_pb2.TableCount(table="events", count=count)])
+            held = await holds.count_about(session, org_id=org_id, person_id=person_id)
+        counts = [participant_pb2.TableCount(table=EVENTS, count=count)]
+        if held:
+            counts.append(participant_pb2.TableCount(table=HELD, count=held))
+        return participant_pb2.DiscoverResponse(counts=counts)
 
     async def Export(  # noqa: N802 - gRPC's name
         self, request: participant_pb2.ExportRequest, context: Any
     ) -> AsyncIterator[participant_pb2.ExportResponse]:
-        """Those events, all of them, one message each, oldest first."""
+        """Those events, all of them, one message each, oldest first; then what a legal hold keeps, marked `held`.
+
+        What is being copied out of a day at this moment may be in both.
+        """
         org_id, person_id = _person(request.subject)
-        after = None
-        while True:
-            async with self._database.begin(system(org_id)) as session:
-                found = await service.events_about(
-                    session, self._ports, org_id=org_id, person_id=person_id, after=after, limit=self._at_once
-                )
-            for event in found:
-                yield _record(event, own=event.leaf.actor_id == str(person_id))
-            if len(found) < self._at_once:
-                return
-            last = found[-1].leaf
-            after = last.occurred_at, last.seq
+        for table, events_about in ((EVENTS, service.events_about), (HELD, holds.events_about)):
+            after = None
+            while True:
+                async with self._database.begin(system(org_id)) as session:
+                    found = await events_about(
+                        session, self._ports, org_id=org_id, person_id=person_id, after=after, limit=self._at_once
+                    )
+                for event in found:
+                    yield _record(event, table=table, own=event.leaf.actor_id == str(person_id))
+                if len(found) < self._at_once:
+                    break
+                last = found[-1].leaf
+                after = last.occurred_at, last.seq
 
 
 def _person(subject: participant_pb2.Subject) -> tuple[UUID, UUID]:
@@ -77,16 +88,17 @@ def _person(subject: participant_pb2.Subject) -> tuple[UUID, UUID]:
     return rpc.request_id(subject.org_id), rpc.request_id(subject.id)
 
 
-def _record(event: Event, *, own: bool) -> participant_pb2.ExportResponse:
+def _record(event: Event, *, table: str, own: bool) -> participant_pb2.ExportResponse:
     """An event as it is handed out; where somebody else acted from, and who that was, is left out."""
     row, origin = event.leaf, event.origin
-    answer = participant_pb2.ExportResponse(table="events", record_id=row.id, third_party=not own)
+    answer = participant_pb2.ExportResponse(table=table, record_id=row.id, third_party=not own)
     answer.fields.update(
         {
             "occurred_at": row.occurred_at.isoformat(), "action": row.action,
             "outcome": "success" if row.success else "failure", "factor": row.factor,
             "subject_kind": row.subject_kind, "subject_id": row.subject_id,
             **({"ip": origin.ip, "user_agent": origin.user_agent} if own else {}),
+            **({"held": True} if table == HELD else {}),
         }
     )
     return answer

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -46,7 +47,8 @@ class _Leader:
 
     connection: Driver
     tree: Tree
-    heads: dict[UUID, int] = field(default_factory=dict)
+    #: The last number of each organisation's sequence, by its id as events name it.
+    heads: dict[str, int] = field(default_factory=dict)
     days: set[date] = field(default_factory=set)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -60,12 +62,19 @@ class Written:
 
 @dataclass(slots=True)
 class _Batch:
-    """New events, in their order, with what is needed to write them."""
+    """New events in their order, their days, and the data keys of whose they are, as events name these."""
 
-    events: list[SecurityEvent]
-    days: list[date]
-    keys: dict[UUID, SubjectKey]
+    first: int
     now: datetime
+    events: list[SecurityEvent] = field(default_factory=list)
+    days: list[date] = field(default_factory=list)
+    keys: dict[str, SubjectKey] = field(default_factory=dict)
+
+    def add(self, event: SecurityEvent, day: date) -> int:
+        """Add an event; answers its place in the tree."""
+        self.events.append(event)
+        self.days.append(day)
+        return self.first + len(self.events) - 1
 
 
 class Sequencer:
@@ -73,6 +82,8 @@ class Sequencer:
 
     def __init__(self, database: Database, ports: Ports) -> None:
         self._database, self._ports = database, ports
+        # A dealership's people come from a few addresses again and again.
+        self._ip_index = lru_cache(1024)(partial(origins.ip_index, ports.blind_index))
         self._leader: _Leader | None = None
 
     @asynccontextmanager
@@ -132,115 +143,106 @@ class Sequencer:
 
     async def _append(self, leader: _Leader, events: Sequence[SecurityEvent]) -> list[Written | Refusal]:
         now = self._ports.clock()
-        answers: dict[UUID, Written | Refusal] = {}
-        days: dict[UUID, date] = {}
-        for event in events:
+        reach = domain.Reach.at(now)
+        refused: dict[int, Refusal] = {}
+        days: list[date | None] = []
+        for at, event in enumerate(events):
+            day = None
             try:
                 domain.check(event)
-                days[event.id] = domain.day_of(event, now=now)
+                day = reach.day_of(event)
             except (EventUnreadable, EventOutOfRange) as refusal:
-                answers[event.id] = refusal
-        known = await repository.claimed(leader.connection, list(days))
-        answers |= {event_id: Written(seq) for event_id, seq in known.items()}
-        fresh = {event.id: event for event in events if event.id in days and event.id not in known}
-        if fresh:
-            answers |= await self._write(leader, list(fresh.values()), [days[event_id] for event_id in fresh], now)
-        return [answers[event.id] for event in events]
+                refused[at] = refusal
+            days.append(day)
+        known = await repository.claimed(leader.connection, [event.id for event in events])
+        places = {event_id: Written(seq) for event_id, seq in known.items()}
+        batch = _Batch(first=leader.tree.size, now=now)
+        for event, day in zip(events, days, strict=True):
+            if day is not None and event.id not in places:
+                places[event.id] = Written(batch.add(event, day))
+        if batch.events:
+            await self._write(leader, batch)
+        return [refused[at] if at in refused else places[event.id] for at, event in enumerate(events)]
 
-    async def _write(
-        self, leader: _Leader, events: list[SecurityEvent], days: list[date], now: datetime
-    ) -> dict[UUID, Written]:
-        connection, first = leader.connection, leader.tree.size
+    async def _write(self, leader: _Leader, batch: _Batch) -> None:
+        connection = leader.connection
         try:
             async with connection.transaction():
-                for day in set(days) - leader.days:
+                for day in set(batch.days) - leader.days:
                     await repository.make_day(connection, day)
-                keys = await self._keys(connection, {_key_of(event) for event in events})
-                heads = await self._heads(leader, {event.org_id for event in events})
-                batch = _Batch(events, days, keys, now)
-                rows, hashes = self._rows(batch, first, heads)
+                batch.keys = await self._keys(connection, {_key_of(event) for event in batch.events})
+                heads = await self._heads(leader, {event.org_id for event in batch.events})
+                rows, hashes = self._rows(batch, heads)
                 for day, of_day in rows.items():
                     await repository.copy_day(connection, day, of_day)
                 await repository.claim(
-                    connection, [(event.id, first + at, event.occurred_at) for at, event in enumerate(events)]
+                    connection,
+                    [(event.id, seq, event.occurred_at) for seq, event in enumerate(batch.events, batch.first)],
                 )
-                await repository.set_heads(connection, heads)
-                growth = await tree_service.grow(connection, leader.tree, self._ports, hashes, at=now)
+                await repository.set_heads(connection, {org_id or str(NOBODY): last for org_id, last in heads.items()})
+                growth = await tree_service.grow(connection, leader.tree, self._ports, hashes, at=batch.now)
         except BaseException:
             # What the connection holds is not known any more, nor is it whether the commit arrived: begin anew.
             self._leader = None
             raise
         tree_service.grown(leader.tree, growth)
-        leader.days.update(days)
+        leader.days.update(batch.days)
         leader.heads |= heads
-        return {event.id: Written(first + at) for at, event in enumerate(events)}
 
-    async def _keys(
-        self, connection: Driver, subjects: set[UUID]
-    ) -> dict[UUID, SubjectKey]:
+    async def _keys(self, connection: Driver, named: set[str]) -> dict[str, SubjectKey]:
         """The data keys of people and organisations, made where they are missing."""
         keyring = self._ports.keyring
+        subjects = {UUID(text) if text else NOBODY: text for text in named}
         wrapped = await repository.wrapped_keys(connection, subjects)
-        keys = {subject: keyring.open_key(subject, found) for subject, found in wrapped.items()}
-        missing = {subject: keyring.new_key(subject) for subject in subjects - keys.keys()}
+        keys = {subjects[subject]: keyring.open_key(subject, found) for subject, found in wrapped.items()}
+        missing = {subject: keyring.new_key(subject) for subject, text in subjects.items() if text not in keys}
         if missing:
             await repository.add_keys(connection, {subject: stored for subject, (_, stored) in missing.items()})
-        return keys | {subject: key for subject, (key, _) in missing.items()}
+        return keys | {subjects[subject]: key for subject, (key, _) in missing.items()}
 
-    async def _heads(self, leader: _Leader, organisations: set[str]) -> dict[UUID, int]:
+    async def _heads(self, leader: _Leader, organisations: set[str]) -> dict[str, int]:
         """The last number of each organisation's sequence; 0 for one that has none yet."""
-        wanted = {_sequence_of(org_id) for org_id in organisations}
-        unknown = wanted - leader.heads.keys()
+        unknown = organisations - leader.heads.keys()
         if unknown:
-            leader.heads |= dict.fromkeys(unknown, 0) | await repository.heads(leader.connection, unknown)
-        return {org_id: leader.heads[org_id] for org_id in wanted}
+            found = await repository.heads(leader.connection, [text or str(NOBODY) for text in unknown])
+            leader.heads |= {text: found.get(text or str(NOBODY), 0) for text in unknown}
+        return {text: leader.heads[text] for text in organisations}
 
     def _rows(
-        self, batch: _Batch, first: int, heads: dict[UUID, int]
+        self, batch: _Batch, heads: dict[str, int]
     ) -> tuple[dict[date, list[tuple[object, ...]]], list[bytes]]:
         """The rows of each day, and the leaves' hashes in their order; moves the heads on."""
         rows: dict[date, list[tuple[object, ...]]] = defaultdict(list)
         hashes = []
         logged_us = leaf.microseconds(batch.now)
-        for at, (event, day) in enumerate(zip(batch.events, batch.days, strict=True)):
-            sequence = _sequence_of(event.org_id)
-            heads[sequence] += 1
-            made = self._leaf(event, batch.keys, seq=first + at, org_seq=heads[sequence], logged_us=logged_us)
+        for seq, (event, day) in enumerate(zip(batch.events, batch.days, strict=True), batch.first):
+            heads[event.org_id] += 1
+            made = self._leaf(event, batch.keys, seq=seq, org_seq=heads[event.org_id], logged_us=logged_us)
             content = leaf.write(made)
             hashes.append(leaf_hash(content))
             rows[day].append(_row(event, made, content))
         return rows, hashes
 
     def _leaf(
-        self, event: SecurityEvent, keys: dict[UUID, SubjectKey], *, seq: int, org_seq: int, logged_us: int
+        self, event: SecurityEvent, keys: dict[str, SubjectKey], *, seq: int, org_seq: int, logged_us: int
     ) -> Leaf:
-        ip, origin = event.origin.ip, b""
-        if ip or event.origin.user_agent:
-            origin = origins.seal(event.origin, keys[_key_of(event)], event.id)
+        came = event.origin
+        origin = origins.seal(came, keys[_key_of(event)], event.id) if came.ip or came.user_agent else b""
+        action, cut = event.action, domain.cut
+        # By place, because this is done for every event: by name it takes twice as long.
         return Leaf(
-            seq=seq, org_seq=org_seq, id=str(event.id), org_id=event.org_id, store_id=event.store_id,
-            occurred_us=leaf.microseconds(event.occurred_at), action=event.action, success=event.success,
-            actor_id=event.actor_id, subject_id=event.subject_id, concerned_id=event.concerned_id,
-            session_id=event.session_id, logged_us=logged_us,
-            ip_index=origins.ip_index(self._ports.blind_index, ip) if ip else b"",
-            actor_kind=event.actor_kind, actor_name=event.actor_name, subject_kind=event.subject_kind,
-            concerned_kind=event.concerned_kind, class_uid=domain.ocsf(event.action).class_uid,
-            activity_id=domain.activity(event.action), factor=domain.cut(event.factor),
-            feature=domain.cut(event.feature), request_id=domain.cut(event.request_id),
-            trace_id=domain.cut(event.trace_id), changed_fields=event.changed_fields,
-            key=("actor" if event.actor_id else "org" if event.org_id else "nobody") if origin else "",
-            origin=origin, expiry=event.expiry,
+            seq, org_seq, str(event.id), event.org_id, event.store_id, leaf.microseconds(event.occurred_at), action,
+            event.success, event.actor_id, event.subject_id, event.concerned_id, event.session_id,
+            self._ip_index(came.ip) if came.ip else b"", logged_us, event.actor_kind, event.actor_name,
+            event.subject_kind, event.concerned_kind, domain.ocsf(action).class_uid, domain.activity(action),
+            cut(event.factor), cut(event.feature), cut(event.request_id), cut(event.trace_id), event.changed_fields,
+            origin, event.expiry,
         )
 
 
-def _key_of(event: SecurityEvent) -> UUID:
+def _key_of(event: SecurityEvent) -> str:
     """Whose key an event's origin is encrypted under: the person's, so that it can be forgotten with them."""
-    named = event.actor_id or event.org_id
-    return UUID(named) if named else NOBODY
-
-
-def _sequence_of(org_id: str) -> UUID:
-    return UUID(org_id) if org_id else NOBODY
+    return event.actor_id or event.org_id
 
 
 def _row(event: SecurityEvent, made: Leaf, content: bytes) -> tuple[object, ...]:
@@ -258,26 +260,26 @@ async def append_and_wait(database: Database, ports: Ports, event: SecurityEvent
     is safe by then, and will be.
     """
     async with database.begin(system()) as session:
-        await leave(session, ports, event)
-    return await written(database, event.id)
+        place = await leave(session, ports, event)
+    return place if place is not None else await wait_for(database, event.id)
 
 
-async def leave(session: Session, ports: Ports, event: SecurityEvent) -> None:
-    """Leave an event for the leader, together with what else the transaction does: it is safe when that commits.
+async def leave(session: Session, ports: Ports, event: SecurityEvent) -> int | None:
+    """Leave an event for the leader in the caller's own transaction, so that what it says is true exactly when it is
+    said; answers its place when it is in the log already. Raises EventUnreadable and EventOutOfRange.
 
-    The same id again changes nothing. Raises EventUnreadable and EventOutOfRange.
+    Once the transaction has committed the event will be in the log: `wait_for` it before answering.
     """
     domain.check(event)
     domain.day_of(event, now=ports.clock())
-    if await repository.written(session, event.id) is None:
+    place = await repository.written(session, event.id)
+    if place is None:
         await repository.leave(session, event.id, ports.keyring.wrap(_spelled(event), context=INTAKE))
+    return place
 
 
-async def written(database: Database, event_id: UUID) -> int:
-    """Wait until the leader has written an event that was left for it; answers its place.
-
-    Raises Unavailable when it has not in PATIENCE_SECONDS.
-    """
+async def wait_for(database: Database, event_id: UUID) -> int:
+    """Wait until an event that was left is in the log; answers its place. Raises Unavailable after PATIENCE_SECONDS."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:

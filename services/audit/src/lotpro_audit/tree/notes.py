@@ -133,6 +133,14 @@ class SigningKey:
         return f"{text}\n— {self.verifier.name} {signature}\n"
 
 
+def size_of(note: str) -> int:
+    """The size that a checkpoint's note names, whoever signed it; raises NoteRefused."""
+    try:
+        return int(note.split("\n", 2)[1])
+    except (IndexError, ValueError) as error:
+        raise NoteRefused("this is no checkpoint") from error
+
+
 def open(note: str, key: VerifierKey) -> Checkpoint:
     """The checkpoint in a note that the key signed; raises NoteRefused."""
     found = Checkpoint.read(open_text(note, key))

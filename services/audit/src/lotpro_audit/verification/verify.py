@@ -191,27 +191,27 @@ class _Judge:
         if complaint := _ending(line):
             raise Malformed(complaint)
         event = self._spelling.read_event(line)
-        fields, fail = event.fields, self._report.fail
+        (seq, org_seq, org), fail = event.place, self._report.fail
         try:
-            self._proofs.check(fields["seq"], domain.leaf_hash(event.leaf.encode()), event.proof)
+            self._proofs.check(seq, domain.leaf_hash(event.leaf.encode()), event.proof)
         except ValueError as error:
             fail(number, f"the event is not in the signed log: {error}")
             return
-        if fields.get("org") != self._org:
+        if org != self._org:
             fail(number, "the event is another organisation's")
             return
-        if complaint := self._order.take(fields["org_seq"]):
+        if complaint := self._order.take(org_seq):
             fail(number, complaint)
-        elif fields["seq"] <= self._seq:
+        elif seq <= self._seq:
             fail(number, "the event came into the log before the one above it")
-        self._seq = fields["seq"]
+        self._seq = seq
         if not lines.fits(self._header, event):
             fail(number, "the event is not one that the filter asks for")
         self._shown(number, line, event)
 
     def _shown(self, number: int, line: bytes, event: Event) -> None:
         """Compare what a line shows with what its leaf holds."""
-        sealed = event.fields.get("origin")
+        sealed = event.sealed
         if sealed and event.origin_key is None:
             self._report.sealed += 1
         try:

@@ -11,7 +11,6 @@ from lotpro_identity.accounts.domain import (
     LocaleInvalid,
     PasswordTooWeak,
     PhoneInvalid,
-    check_password,
 )
 from lotpro_identity.accounts.schemas import Accepted, ConfirmEmail, Profile, ProfileChange, ResendCode, SignUp
 from lotpro_identity.addresses import service as addresses
@@ -19,6 +18,7 @@ from lotpro_identity.challenges.domain import CodeInvalid
 from lotpro_identity.db import as_authenticator
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.organisations.domain import TimeZoneUnknown
+from lotpro_identity.passwords import service as passwords
 from lotpro_identity.passwords.hashing import Busy
 from lotpro_identity.ports import Ports
 from lotpro_identity.sessions.schemas import Enrolment
@@ -39,7 +39,8 @@ def router(database: Database, ports: Ports) -> APIRouter:
     async def sign_up(body: SignUp, caller: api.Anyone) -> Accepted:
         """Open an account with its organisation and first store; a code comes by e-mail."""
         password = body.password.get_secret_value()
-        check_password(password, known=(body.name, body.email, body.organisation.name, body.store.name))
+        known = (body.name, body.email, body.organisation.name, body.store.name)
+        await passwords.check_new(ports, password, known=known)
         hashed = await ports.passwords.hash(password)
         async with ports.levelled(), database.begin(as_authenticator(caller)) as session:
             await organisations.sign_up(

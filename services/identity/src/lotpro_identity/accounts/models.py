@@ -21,6 +21,8 @@ ACCOUNTS = Table(
     Column("email_confirmed_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("version", BigInteger, nullable=False, server_default="1"),
+    #: The password was set by a link from the mailbox, and nothing else but it was shown since.
+    Column("password_mailed_at", DateTime(timezone=True)),
     #: Grows whenever what the person may do changes; access tokens carry it.
     Column("reset_required_at", DateTime(timezone=True)),
     Column("access_version", BigInteger, nullable=False, server_default="1"),

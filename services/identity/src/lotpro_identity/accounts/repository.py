@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from lotpro_identity.accounts.domain import Account, Status
 from lotpro_identity.accounts.models import ACCOUNTS
-from lotpro_kit.db import Query, Reader, Session
+from lotpro_kit.db import Query, Reader, Session, Statement
 
 _COLUMNS = [ACCOUNTS.c[name] for name in Account.__slots__]
 
@@ -20,24 +20,25 @@ async def by_email(session: Session, email: str) -> Account | None:
 
 async def by_id(session: Session, account_id: UUID) -> Account | None:
     """The account with an id."""
-    row = (await session.execute(select(*_COLUMNS).where(ACCOUNTS.c.id == account_id))).one_or_none()
+    row = await _BY_ID.one_or_none(session, account_id=account_id)
     return Account(*row) if row else None
 
 
-_BY_EMAIL = Query(select(*_COLUMNS).where(ACCOUNTS.c.email == bindparam("email")))
-_BY_ID = Query(select(*_COLUMNS).where(ACCOUNTS.c.id == bindparam("account_id")))
+_OF_EMAIL = select(*_COLUMNS).where(ACCOUNTS.c.email == bindparam("email"))
+_OF_ID = select(*_COLUMNS).where(ACCOUNTS.c.id == bindparam("account_id"))
+_BY_ID, _READ_BY_EMAIL, _READ_BY_ID = Statement(_OF_ID), Query(_OF_EMAIL), Query(_OF_ID)
 
 
 async def read_by_email(reader: Reader, email: str) -> Account | None:
     """The account with a normalised address, in one round trip."""
-    row = await reader.one_or_none(_BY_EMAIL, email=email)
-    return Account(*row.values()) if row else None
+    row = await reader.one_or_none(_READ_BY_EMAIL, email=email)
+    return Account(*row) if row else None
 
 
 async def read_by_id(reader: Reader, account_id: UUID) -> Account | None:
     """The account with an id, in one round trip."""
-    row = await reader.one_or_none(_BY_ID, account_id=account_id)
-    return Account(*row.values()) if row else None
+    row = await reader.one_or_none(_READ_BY_ID, account_id=account_id)
+    return Account(*row) if row else None
 
 
 async def by_ids(session: Session, account_ids: set[UUID]) -> list[Account]:

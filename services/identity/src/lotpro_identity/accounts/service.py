@@ -66,9 +66,20 @@ async def find_many(session: Session, account_ids: set[UUID]) -> dict[UUID, Acco
     return {account.id: account for account in await repository.by_ids(session, account_ids)}
 
 
-async def set_password(session: Session, account_id: UUID, password_hash: str) -> None:
-    """Store the hash of a new password; what made a new one necessary is over."""
-    await repository.change_fields(session, account_id, {"password_hash": password_hash, "reset_required_at": None})
+async def set_password(
+    session: Session, account_id: UUID, password_hash: str, *, mailed_at: datetime | None = None
+) -> None:
+    """Store the hash of a new password; what made one necessary is over. `mailed_at`: when a mailed link set it."""
+    values: dict[str, object] = {
+        "password_hash": password_hash, "reset_required_at": None, "password_mailed_at": mailed_at,
+    }
+    await repository.change_fields(session, account_id, values)
+
+
+async def note_other_means(session: Session, account: Account) -> None:
+    """Besides what came by mail the person has shown something else."""
+    if account.password_mailed_at is not None:
+        await repository.change_fields(session, account.id, {"password_mailed_at": None})
 
 
 async def rehash(session: Session, account_id: UUID, password_hash: str) -> None:

@@ -18,12 +18,15 @@ from lotpro_kit.db import Session
 
 
 async def request_change(session: Session, caller: Caller, ports: Ports, *, account_id: UUID, email: str) -> None:
-    """Send a code to the new address; nothing changes before it is given. A taken address is not told of here."""
+    """Send a code to the new address; nothing changes before it is given in the same session.
+
+    A taken address is not told of here.
+    """
     now, address = ports.clock(), normalised_email(email)
     await attempts.reserve(session, "change_email", account=str(account_id), ip=caller.origin.ip, now=now)
     await challenges.open_challenge(
         session, purpose=Purpose.CHANGE_EMAIL, account_id=account_id, org_id=caller.org_id, now=now,
-        address=challenges.seal_address(ports.keyring, address),
+        address=challenges.seal_address(ports.keyring, address), binding=str(caller.session_id),
     )
     await ports.security_log.record(
         session, caller, "identity:email:request_change", at=now, subject=("user", account_id)
@@ -40,7 +43,8 @@ async def confirm_change(
     now = ports.clock()
     await attempts.reserve(session, "code", account=str(account_id), ip=caller.origin.ip, now=now)
     right, challenge = await challenges.answer_code(
-        session, account_id=account_id, purpose=Purpose.CHANGE_EMAIL, code=code, codes=ports.codes, now=now
+        session, account_id=account_id, purpose=Purpose.CHANGE_EMAIL, code=code, codes=ports.codes, now=now,
+        binding=str(caller.session_id),
     )
     account = await accounts.find(session, account_id)
     if not right or challenge is None or account is None:

@@ -17,5 +17,6 @@ class Topic(StrEnum):
     UNUSUAL_SIGN_IN = "unusual_sign_in"
     SESSION_STOLEN = "session_stolen"
     PASSWORD_KNOWN = "password_known"  # noqa: S105 - a topic
+    CODE_BURST = "code_burst"
     LOCKED = "locked"
     STAFF_ACCESS = "staff_access"

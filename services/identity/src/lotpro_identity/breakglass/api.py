@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import AfterValidator, Field
 
 from lotpro_identity.accounts.schemas import one_line
@@ -15,7 +15,7 @@ from lotpro_identity.ports import Ports
 from lotpro_identity.sessions import service as sessions
 from lotpro_identity.sessions.domain import SessionOver
 from lotpro_identity.sessions.schemas import Transport
-from lotpro_identity.sessions.tokens import SteppedUp, deliver_access
+from lotpro_identity.sessions.tokens import SteppedUp, deliver_access, transport_of
 from lotpro_kit import api, errors
 from lotpro_kit.api import Answer, Body
 from lotpro_kit.caller import Caller
@@ -61,7 +61,9 @@ def router(database: Database, ports: Ports) -> APIRouter:
     @routes.post(
         "/accesses", responses=api.problems(NotStaff, errors.NotFound, MemberHere, api.StepUpRequired, SessionOver)
     )
-    async def open_access(body: OpenAccess, caller: api.SteppedUp, response: Response) -> SteppedUp:
+    async def open_access(
+        body: OpenAccess, request: Request, caller: api.SteppedUp, response: Response
+    ) -> SteppedUp:
         """Look into a dealer's organisation, for an hour at most. Its owners are told, and it is logged."""
         async with database.begin(as_authenticator(caller)) as session:
             await service.open_access(
@@ -69,7 +71,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
                 duration=timedelta(minutes=body.minutes),
             )
             token = await sessions.switch(session, caller, ports, org_id=body.organisation_id)
-        return deliver_access(response, token, body.transport)
+        return deliver_access(response, token, transport_of(request, body.transport))
 
     @routes.post("/accesses:close", status_code=204, responses=api.problems(errors.NotFound))
     async def close_access(caller: api.Signed) -> Response:

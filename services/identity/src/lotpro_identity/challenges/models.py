@@ -14,6 +14,8 @@ CHALLENGES = Table(
     Column("channel", String(8), nullable=False, server_default="email"),
     #: Where it goes when that is not the account's own address, encrypted.
     Column("address", LargeBinary),
+    #: Digest of the request it was opened for; only that one may answer it. None: whoever has the code.
+    Column("binding", LargeBinary),
     #: What an alert tells of.
     Column("topic", String(32)),
     Column("salt", LargeBinary, nullable=False),

@@ -1,5 +1,6 @@
 """Opening and answering challenges."""
 
+import hashlib
 import hmac
 import secrets
 from collections.abc import Collection
@@ -41,11 +42,13 @@ async def open_challenge(
     channel: Channel = Channel.EMAIL,
     address: bytes | None = None,
     topic: str | None = None,
+    binding: str | None = None,
 ) -> UUID:
     """Open a challenge, replace the account's older ones of the same purpose, and ask for it to be sent.
 
     Without an organisation it takes over that of the one it replaces. `address`, sealed by `seal_address`, is where it
-    goes instead of the account's own.
+    goes instead of the account's own. `binding` names the request that it is for (a ticket, a session): no other can
+    answer it.
     """
     if account_id is not None and purpose not in SIDE_BY_SIDE:
         replaced = await session.execute(
@@ -63,6 +66,7 @@ async def open_challenge(
         insert(CHALLENGES).values(
             id=challenge_id, purpose=purpose, account_id=account_id, org_id=org_id, salt=secrets.token_bytes(16),
             created_at=now, expires_at=now + lifetime(purpose), tries=0, channel=channel, address=address, topic=topic,
+            binding=_bound(binding) if binding is not None else None,
         )
     )
     await outbox.put(
@@ -75,13 +79,15 @@ async def open_challenge(
 
 
 async def answer_code(
-    session: Session, *, account_id: UUID, purpose: Purpose, code: str, codes: Codes, now: datetime
+    session: Session, *, account_id: UUID, purpose: Purpose, code: str, codes: Codes, now: datetime,
+    binding: str | None = None,
 ) -> tuple[bool, Row[Any] | None]:
     """Judge a code for the account's newest challenge and use the challenge up when it is right.
 
     Answers whether it was, and the challenge's row.
 
-    The try is counted first; the fifth wrong one ends the challenge. The caller commits either way.
+    The try is counted first; the fifth wrong one ends the challenge. A right code for another request than the one it
+    was opened for is a wrong one. The caller commits either way.
     """
     found = await session.execute(
         select(CHALLENGES)
@@ -93,7 +99,8 @@ async def answer_code(
     row = found.one_or_none()
     if row is None or not _open(row, now) or row.tries >= TRIES:
         return False, row
-    right = hmac.compare_digest(codes.code(row.id, row.salt), code)
+    ours = row.binding is None or (binding is not None and hmac.compare_digest(row.binding, _bound(binding)))
+    right = hmac.compare_digest(codes.code(row.id, row.salt), code) and ours
     await session.execute(
         update(CHALLENGES)
         .where(CHALLENGES.c.id == row.id)
@@ -182,3 +189,8 @@ async def forget(session: Session, *, before: datetime) -> int:
 
 def _open(row: Any, now: datetime) -> bool:
     return is_open(used_at=row.used_at, replaced_at=row.replaced_at, expires_at=row.expires_at, now=now)
+
+
+def _bound(binding: str) -> bytes:
+    """What is stored of the request a challenge is for."""
+    return hashlib.sha256(binding.encode()).digest()

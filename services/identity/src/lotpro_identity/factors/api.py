@@ -45,7 +45,7 @@ _ADDING = (domain.FactorExists, domain.TooManyFactors, api.StepUpRequired)
 async def adding(request: Request, caller: api.Enrolling) -> Caller:
     """Somebody who has no factor yet, or who gave one lately; raises StepUpRequired."""
     if caller.aal != api.ENROLLING:
-        api.check_stepped_up(caller, now=api.door(request).user_tokens.now())
+        api.check_fresh(caller, now=api.door(request).user_tokens.now())
     return caller
 
 
@@ -58,7 +58,10 @@ def router(database: Database, ports: Ports) -> APIRouter:
 
     async def may_add(session: Session, caller: Caller) -> UUID:
         account_id = api.user_id(caller)
-        await service.check_may_add(session, account_id, enrolling=caller.aal == api.ENROLLING)
+        has_strong = await service.check_may_add(session, account_id, enrolling=caller.aal == api.ENROLLING)
+        # Who has nothing strong, or has lost it and used a recovery code, could else never get a strong one.
+        if has_strong and caller.aal != api.ENROLLING and domain.RECOVERY_AMR not in caller.amr:
+            api.check_stepped_up(caller, now=ports.clock().timestamp())
         return account_id
 
     async def confirmed(

@@ -7,13 +7,16 @@ from sqlalchemy import delete, insert, select
 
 from lotpro_identity.accounts import attempts
 from lotpro_identity.accounts.domain import Account, normalised_phone
+from lotpro_identity.alerts import service as alerts
+from lotpro_identity.alerts.domain import Topic
 from lotpro_identity.challenges import service as challenges
 from lotpro_identity.challenges.domain import Channel, Purpose
 from lotpro_identity.factors.domain import ChannelNotAllowed, Kind
 from lotpro_identity.factors.models import FACTORS
-from lotpro_identity.factors.service import SECRET, confirmed, touch
+from lotpro_identity.factors.service import SECRET, confirmed, number_of, touch
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.ports import Ports
+from lotpro_identity.risk.domain import CODE_BURST, Signal
 from lotpro_kit import ids
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Session
@@ -45,15 +48,19 @@ async def begin(
     )
     await _send(
         session, caller, ports, account_id=account.id, org_id=org_id, purpose=Purpose.CONFIRM_FACTOR, kind=kind,
-        number=number,
+        number=number, binding=str(caller.session_id),
     )
 
 
 async def finish(
     session: Session, caller: Caller, ports: Ports, *, account_id: UUID, kind: Kind, code: str
 ) -> UUID | None:
-    """The new factor when the code is right, else None; commit either way."""
-    if not await _judge(session, ports, account_id=account_id, purpose=Purpose.CONFIRM_FACTOR, code=code):
+    """The new factor when the code is right and was asked for in this session, else None; commit either way."""
+    right = await _judge(
+        session, ports, account_id=account_id, purpose=Purpose.CONFIRM_FACTOR, code=code, channel=kind,
+        binding=str(caller.session_id),
+    )
+    if not right:
         return None
     waiting = await session.execute(
         select(FACTORS.c.id).where(
@@ -65,24 +72,24 @@ async def finish(
 
 
 async def send(
-    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, org_id: UUID | None, kind: Kind
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, org_id: UUID | None, kind: Kind, ticket: str
 ) -> None:
-    """Send a code for signing in; nothing happens for somebody without this factor."""
+    """Send a code for the sign-in of a ticket, and for no other; nothing happens for somebody without this factor."""
     for row in await confirmed(session, account_id):
         if row.kind == kind:
-            key = await ports.keyring.existing(session, account_id)
-            number = key.decrypt(row.secret, context=SECRET) if row.secret else None
             await _send(
                 session, caller, ports, account_id=account_id, org_id=org_id, purpose=Purpose.SIGN_IN, kind=kind,
-                number=number,
+                number=await number_of(session, ports, row) or None, binding=ticket,
             )
             return
 
 
-async def use(session: Session, ports: Ports, *, account_id: UUID, kind: Kind, code: str) -> bool:
-    """Whether a code that was sent for signing in is right; a right one is used up. Commit either way."""
+async def use(session: Session, ports: Ports, *, account_id: UUID, kind: Kind, code: str, ticket: str) -> bool:
+    """Whether a code that was sent for this ticket's sign-in is right; a right one is used up. Commit either way."""
     held = [row.id for row in await confirmed(session, account_id) if row.kind == kind]
-    right = await _judge(session, ports, account_id=account_id, purpose=Purpose.SIGN_IN, code=code, channel=kind)
+    right = await _judge(
+        session, ports, account_id=account_id, purpose=Purpose.SIGN_IN, code=code, channel=kind, binding=ticket
+    )
     if not right or not held:
         return False
     await touch(session, held[0], now=ports.clock())
@@ -91,14 +98,16 @@ async def use(session: Session, ports: Ports, *, account_id: UUID, kind: Kind, c
 
 async def _send(
     session: Session, caller: Caller, ports: Ports, *, account_id: UUID, org_id: UUID | None, purpose: Purpose,
-    kind: Kind, number: str | None,
+    kind: Kind, number: str | None, binding: str,
 ) -> None:
     now = ports.clock()
     await attempts.reserve_send(
         session, account=str(account_id), org=str(org_id or ""), ip=caller.origin.ip, number=number or "", now=now
     )
+    if await attempts.codes_sent(session, account=str(account_id)) == CODE_BURST:
+        await _tell_of_burst(session, caller, ports, account_id=account_id, org_id=org_id, purpose=purpose)
     await challenges.open_challenge(
-        session, purpose=purpose, account_id=account_id, org_id=org_id, now=now,
+        session, purpose=purpose, account_id=account_id, org_id=org_id, now=now, binding=binding,
         channel=Channel.SMS if kind is Kind.SMS else Channel.EMAIL,
         address=challenges.seal_address(ports.keyring, number) if number else None,
     )
@@ -108,13 +117,26 @@ async def _send(
     )
 
 
+async def _tell_of_burst(
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, org_id: UUID | None, purpose: Purpose
+) -> None:
+    """So many codes in a window are somebody who makes a phone ring, or who waits for one to be told to him."""
+    if purpose is Purpose.SIGN_IN:
+        await alerts.tell(session, ports, Topic.CODE_BURST, account_id=account_id, org_id=org_id)
+    await ports.security_log.record(
+        session, caller, "identity:session:suspicious", at=ports.clock(), success=False, actor_id=account_id,
+        org_id=org_id, subject=("user", account_id), changed=(Signal.CODE_BURST,),
+    )
+
+
 async def _judge(
-    session: Session, ports: Ports, *, account_id: UUID, purpose: Purpose, code: str, channel: str | None = None
+    session: Session, ports: Ports, *, account_id: UUID, purpose: Purpose, code: str, channel: str, binding: str
 ) -> bool:
     right, challenge = await challenges.answer_code(
-        session, account_id=account_id, purpose=purpose, code=code, codes=ports.codes, now=ports.clock()
+        session, account_id=account_id, purpose=purpose, code=code, codes=ports.codes, now=ports.clock(),
+        binding=binding,
     )
-    return right and challenge is not None and channel in (None, challenge.channel)
+    return right and challenge is not None and channel == challenge.channel
 
 
 def may_be_texted(number: str) -> bool:

@@ -21,8 +21,12 @@ FACTORS = Table(
     Column("public_key", LargeBinary),
     Column("sign_count", BigInteger, nullable=False, server_default="0"),
     Column("backed_up", Boolean, nullable=False, server_default="false"),
+    #: Whether it may be copied; unknown of the oldest ones.
+    Column("backup_eligible", Boolean),
     Column("confirmed_at", DateTime(timezone=True)),
     Column("last_used_at", DateTime(timezone=True)),
+    #: Of no use from then on; kept for as long as that can be taken back.
+    Column("removed_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
@@ -31,6 +35,7 @@ RECOVERY_CODES = Table(
     METADATA,
     Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
     Column("digest", LargeBinary, primary_key=True),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("used_at", DateTime(timezone=True)),
 )
 
@@ -44,3 +49,6 @@ CEREMONIES = Table(
     Column("challenge", LargeBinary, nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
 )
+
+#: What one can sign in with: proven, and not removed.
+IN_USE = (FACTORS.c.confirmed_at.is_not(None), FACTORS.c.removed_at.is_(None))

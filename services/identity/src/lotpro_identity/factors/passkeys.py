@@ -14,19 +14,22 @@ from webauthn import (
     verify_authentication_response,
     verify_registration_response,
 )
+from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
 from webauthn.helpers import base64url_to_bytes
 from webauthn.helpers.cose import COSEAlgorithmIdentifier
 from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
+    CredentialDeviceType,
     PublicKeyCredentialDescriptor,
     ResidentKeyRequirement,
     UserVerificationRequirement,
 )
+from webauthn.registration.verify_registration_response import VerifiedRegistration
 
 from lotpro_identity.accounts.domain import Account
 from lotpro_identity.factors.domain import Kind, PasskeyInvalid
-from lotpro_identity.factors.models import CEREMONIES, FACTORS
+from lotpro_identity.factors.models import CEREMONIES, FACTORS, IN_USE
 from lotpro_identity.factors.service import touch
 from lotpro_identity.ports import Ports
 from lotpro_kit import ids
@@ -87,7 +90,7 @@ async def finish_registration(
         insert(FACTORS).values(
             id=factor_id, account_id=account_id, kind=Kind.PASSKEY, name=name, credential_id=verified.credential_id,
             public_key=verified.credential_public_key, sign_count=verified.sign_count,
-            backed_up=verified.credential_backed_up, created_at=ports.clock(),
+            backed_up=verified.credential_backed_up, backup_eligible=_may_be_copied(verified), created_at=ports.clock(),
         )
     )
     return factor_id
@@ -106,7 +109,8 @@ async def finish_proof(
 ) -> UUID | None:
     """Whose passkey answered, or None for an answer that is not right; commit either way, the ceremony is used up.
 
-    A signature counter that went back is a copied authenticator, and not right (WebAuthn 7.2, step 22).
+    A signature counter that went back is a copied authenticator, and not right (WebAuthn 7.2, step 22); nor is a key
+    that could not be copied and now says it can be, or the other way round (step 19).
     """
     try:
         challenge = await _close(session, ports, PROVE, ceremony_id, account_id=account_id)
@@ -115,7 +119,7 @@ async def finish_proof(
         return None
     found = await session.execute(
         select(FACTORS)
-        .where(FACTORS.c.credential_id == credential_id, FACTORS.c.confirmed_at.is_not(None))
+        .where(FACTORS.c.credential_id == credential_id, *IN_USE)
         .with_for_update()
     )
     row = found.one_or_none()
@@ -129,7 +133,8 @@ async def finish_proof(
         )
     except _MALFORMED:
         return None
-    if not _is_owner(credential, row.account_id):
+    changed = row.backup_eligible is not None and row.backup_eligible != _may_be_copied(verified)
+    if changed or not _is_owner(credential, row.account_id):
         return None
     await session.execute(
         update(FACTORS)
@@ -145,6 +150,11 @@ async def forget(session: Session, *, before: datetime) -> int:
     """Drop ceremonies that ended before a moment; answers how many."""
     dropped = await session.execute(delete(CEREMONIES).where(CEREMONIES.c.expires_at < before))
     return int(getattr(dropped, "rowcount", 0))
+
+
+def _may_be_copied(verified: VerifiedRegistration | VerifiedAuthentication) -> bool:
+    """The flag "backup eligible": the key may be on several devices; it is so from the beginning, or never."""
+    return verified.credential_device_type is CredentialDeviceType.MULTI_DEVICE
 
 
 def _is_owner(credential: dict[str, Any], account_id: UUID) -> bool:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Response
 
 from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.attempts import TooManyAttempts, reserve
-from lotpro_identity.accounts.domain import EmailInvalid, PasswordTooWeak, check_password
+from lotpro_identity.accounts.domain import EmailInvalid, PasswordTooWeak
 from lotpro_identity.accounts.schemas import NewStore
 from lotpro_identity.challenges.domain import CodeInvalid, challenge_of
 from lotpro_identity.db import as_authenticator
@@ -20,6 +20,7 @@ from lotpro_identity.organisations.schemas import (
     MemberAnswer,
     MemberRole,
     Members,
+    OpenOrganisation,
     OrganisationAnswer,
     OwnOrganisation,
     OwnOrganisations,
@@ -27,8 +28,10 @@ from lotpro_identity.organisations.schemas import (
     StoreAnswer,
     UpdateOrganisation,
 )
+from lotpro_identity.passwords import service as passwords
 from lotpro_identity.passwords.hashing import Busy
 from lotpro_identity.ports import Ports
+from lotpro_identity.sessions.domain import BoundToOrganisation, is_federated
 from lotpro_identity.sessions.schemas import Enrolment
 from lotpro_identity.sessions.tokens import enrolment_token
 from lotpro_kit import api, errors
@@ -50,7 +53,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
         response.headers.update(api.etag(organisation.version))
         return OrganisationAnswer(
             id=organisation.id, name=organisation.name, allow_sms_factor=organisation.allow_sms_factor,
-            allow_email_factor=organisation.allow_email_factor,
+            allow_email_factor=organisation.allow_email_factor, suspended=organisation.suspended_at is not None,
             stores=[StoreAnswer(id=store.id, name=store.name, time_zone=store.time_zone) for store in stores],
         )
 
@@ -77,6 +80,46 @@ def router(database: Database, ports: Ports) -> APIRouter:
                 session, caller, ports, expected=expected, changes=body.model_dump(exclude_none=True)
             )
             return await current(session, caller, response)
+
+    @routes.post(
+        "/organisations/current:suspend", status_code=204, responses=api.problems(errors.Forbidden, api.StepUpRequired)
+    )
+    async def suspend_organisation(caller: MayUpdate) -> Response:
+        """Take everybody's access but the owners' at once, for the day something is wrong; roles stay."""
+        api.check_stepped_up(caller, now=ports.clock().timestamp())
+        async with database.begin(as_authenticator(caller)) as session:
+            await service.suspend(session, caller, ports, suspended=True)
+        return Response(status_code=204)
+
+    @routes.post(
+        "/organisations/current:resume", status_code=204, responses=api.problems(errors.Forbidden, api.StepUpRequired)
+    )
+    async def resume_organisation(caller: MayUpdate) -> Response:
+        """Give everybody back what a suspension of the organisation took."""
+        api.check_stepped_up(caller, now=ports.clock().timestamp())
+        async with database.begin(as_authenticator(caller)) as session:
+            await service.suspend(session, caller, ports, suspended=False)
+        return Response(status_code=204)
+
+    @routes.post(
+        "/organisations",
+        status_code=201,
+        responses=api.problems(api.StepUpRequired, BoundToOrganisation, TimeZoneUnknown, TooManyAttempts),
+    )
+    async def create_organisation(body: OpenOrganisation, caller: api.SteppedUp, once: api.Idempotent) -> Response:
+        """Open another organisation with its first store, and own it; `POST /sessions:switch` goes there."""
+        if is_federated(caller.amr):
+            raise BoundToOrganisation
+
+        async def make() -> api.Made:
+            org_id = await service.open_organisation(
+                session, caller, ports, name=body.organisation.name, store=body.store.name,
+                time_zone=body.store.time_zone,
+            )
+            return 201, OwnOrganisation(id=org_id, name=body.organisation.name, current=False), {}
+
+        async with database.begin(as_authenticator(caller)) as session:
+            return await once.answer(session, caller, make)
 
     @routes.get("/organisations")
     async def list_own_organisations(caller: api.Signed) -> OwnOrganisations:
@@ -176,6 +219,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
             # Before anything is told or tried: who made the token up learns nothing of whoever was invited.
             invitation = await service.peek_invitation(session, ports, token=body.token)
             known = await accounts.find_by_email(session, invitation.email)
+            places = await service.names_around(session, org_id=invitation.org_id)
             if known is not None:
                 await reserve(session, "password", account=known.email, ip=caller.origin.ip, now=ports.clock())
         if known is not None:
@@ -184,7 +228,7 @@ def router(database: Database, ports: Ports) -> APIRouter:
                 raise CodeInvalid
             hashed = known.password_hash
         else:
-            check_password(password, known=(body.name, invitation.email))
+            await passwords.check_new(ports, password, known=(body.name, invitation.email, *places))
             hashed = await ports.passwords.hash(password)
         async with database.begin(as_authenticator(caller)) as session:
             invitation = await service.invitation_for(session, ports, token=body.token)

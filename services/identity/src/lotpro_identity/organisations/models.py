@@ -25,6 +25,8 @@ ORGANISATIONS = Table(
     Column("version", BigInteger, nullable=False, server_default="1"),
     #: Since when it has no owner: the last one's account ended.
     Column("orphaned_at", DateTime(timezone=True)),
+    #: Since when nobody but its owners is anything there.
+    Column("suspended_at", DateTime(timezone=True)),
     #: Whether its people may use codes by SMS or e-mail as a second factor.
     Column("allow_sms_factor", Boolean, nullable=False, server_default="true"),
     Column("allow_email_factor", Boolean, nullable=False, server_default="true"),

@@ -5,14 +5,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, false, func, insert, or_, select, update
+from sqlalchemy import bindparam, case, delete, false, func, insert, or_, select, update
 
+from lotpro_identity.organisations.domain import Role
 from lotpro_identity.organisations.models import INVITATIONS, MEMBERSHIPS, ORGANISATIONS, STORES
 from lotpro_kit import ids
-from lotpro_kit.db import Query, Reader, Session
+from lotpro_kit.db import Query, Reader, Session, Statement
 
 #: Rows by the column names that each docstring lists.
 Rows = Sequence[Any]
+#: Since when a membership is of no use: of its own, or, but for owners, because the organisation is suspended.
+_SUSPENDED = func.coalesce(
+    MEMBERSHIPS.c.suspended_at, case((MEMBERSHIPS.c.role != Role.ORG_OWNER, ORGANISATIONS.c.suspended_at))
+).label("suspended_at")
 
 
 async def add_organisation(session: Session, org_id: UUID, name: str) -> None:
@@ -26,10 +31,23 @@ async def add_store(session: Session, *, store_id: UUID, org_id: UUID, name: str
 
 
 async def add_membership(session: Session, *, account_id: UUID, org_id: UUID, store_id: UUID | None, role: str) -> None:
-    """Give a person a role."""
+    """Give a person a role; a suspended member stays suspended with it."""
+    since = await _suspended_since(session, org_id, account_id)
     await session.execute(
-        insert(MEMBERSHIPS).values(id=ids.new(), account_id=account_id, org_id=org_id, store_id=store_id, role=role)
+        insert(MEMBERSHIPS).values(
+            id=ids.new(), account_id=account_id, org_id=org_id, store_id=store_id, role=role, suspended_at=since
+        )
     )
+
+
+async def _suspended_since(session: Session, org_id: UUID, account_id: UUID) -> datetime | None:
+    found = await session.execute(
+        select(func.max(MEMBERSHIPS.c.suspended_at)).where(
+            MEMBERSHIPS.c.org_id == org_id, MEMBERSHIPS.c.account_id == account_id
+        )
+    )
+    since: datetime | None = found.scalar_one_or_none()
+    return since
 
 
 async def organisation(session: Session, org_id: UUID) -> Any:
@@ -37,10 +55,20 @@ async def organisation(session: Session, org_id: UUID) -> Any:
     return (await session.execute(select(ORGANISATIONS).where(ORGANISATIONS.c.id == org_id))).one_or_none()
 
 
+async def names_around(session: Session, org_ids: Collection[UUID], *, limit: int) -> list[str]:
+    """The names of organisations, and of their stores."""
+    organisations = select(ORGANISATIONS.c.name).where(ORGANISATIONS.c.id.in_(org_ids))
+    stores = select(STORES.c.name).where(STORES.c.org_id.in_(org_ids))
+    return list((await session.execute(organisations.union_all(stores).limit(limit))).scalars())
+
+
 async def organisations_of(session: Session, account_id: UUID) -> Rows:
     """The organisations a person can be at work in, with all their columns, the one they joined first first."""
     joined = (
-        select(MEMBERSHIPS.c.org_id, func.min(MEMBERSHIPS.c.created_at).label("joined_at"))
+        select(
+            MEMBERSHIPS.c.org_id, func.min(MEMBERSHIPS.c.created_at).label("joined_at"),
+            func.bool_or(MEMBERSHIPS.c.role == Role.ORG_OWNER).label("owns"),
+        )
         .where(MEMBERSHIPS.c.account_id == account_id, MEMBERSHIPS.c.suspended_at.is_(None))
         .group_by(MEMBERSHIPS.c.org_id)
         .subquery()
@@ -48,6 +76,7 @@ async def organisations_of(session: Session, account_id: UUID) -> Rows:
     found = await session.execute(
         select(ORGANISATIONS)
         .join(joined, joined.c.org_id == ORGANISATIONS.c.id)
+        .where(or_(ORGANISATIONS.c.suspended_at.is_(None), joined.c.owns))
         .order_by(joined.c.joined_at, ORGANISATIONS.c.id)
     )
     return found.all()
@@ -79,6 +108,15 @@ async def update_organisation(session: Session, org_id: UUID, *, version: int, c
     return changed.one_or_none() is not None
 
 
+async def set_suspended(session: Session, org_id: UUID, *, since: datetime | None) -> None:
+    """Suspend an organisation, or take that back with None."""
+    await session.execute(
+        update(ORGANISATIONS)
+        .where(ORGANISATIONS.c.id == org_id)
+        .values(suspended_at=since, version=ORGANISATIONS.c.version + 1)
+    )
+
+
 async def stores(session: Session, org_id: UUID) -> Rows:
     """Its stores: id, name, time_zone."""
     found = await session.execute(
@@ -89,18 +127,22 @@ async def stores(session: Session, org_id: UUID) -> Rows:
 
 async def memberships_of(session: Session, account_id: UUID) -> Rows:
     """A person's memberships, oldest organisation first: org_id, store_id, role, suspended_at."""
-    found = await session.execute(
-        select(MEMBERSHIPS.c.org_id, MEMBERSHIPS.c.store_id, MEMBERSHIPS.c.role, MEMBERSHIPS.c.suspended_at)
-        .where(MEMBERSHIPS.c.account_id == account_id)
-        .order_by(MEMBERSHIPS.c.created_at, MEMBERSHIPS.c.id)
-    )
-    return found.all()
+    return await _MEMBERSHIPS_OF.all(session, account_id=account_id)
+
+
+_MEMBERSHIPS_OF = Statement(
+    select(MEMBERSHIPS.c.org_id, MEMBERSHIPS.c.store_id, MEMBERSHIPS.c.role, _SUSPENDED)
+    .outerjoin(ORGANISATIONS, ORGANISATIONS.c.id == MEMBERSHIPS.c.org_id)
+    .where(MEMBERSHIPS.c.account_id == bindparam("account_id"))
+    .order_by(MEMBERSHIPS.c.created_at, MEMBERSHIPS.c.id)
+)
 
 
 async def members(session: Session, org_id: UUID) -> Rows:
     """An organisation's memberships: account_id, store_id, role, suspended_at."""
     found = await session.execute(
-        select(MEMBERSHIPS.c.account_id, MEMBERSHIPS.c.store_id, MEMBERSHIPS.c.role, MEMBERSHIPS.c.suspended_at)
+        select(MEMBERSHIPS.c.account_id, MEMBERSHIPS.c.store_id, MEMBERSHIPS.c.role, _SUSPENDED)
+        .outerjoin(ORGANISATIONS, ORGANISATIONS.c.id == MEMBERSHIPS.c.org_id)
         .where(MEMBERSHIPS.c.org_id == org_id)
         .order_by(MEMBERSHIPS.c.created_at, MEMBERSHIPS.c.id)
     )
@@ -125,7 +167,8 @@ async def replace_roles(
     gone: Collection[tuple[str, UUID | None]],
     added: Collection[tuple[str, UUID | None]],
 ) -> None:
-    """Take some roles from a person and give them others."""
+    """Take some roles from a person and give them others; a suspended member stays suspended."""
+    since = await _suspended_since(session, org_id, account_id)
     for role, store_id in gone:
         of_store = MEMBERSHIPS.c.store_id.is_(None) if store_id is None else MEMBERSHIPS.c.store_id == store_id
         await session.execute(
@@ -135,7 +178,10 @@ async def replace_roles(
             )
         )
     rows = [
-        {"id": ids.new(), "account_id": account_id, "org_id": org_id, "store_id": store_id, "role": role}
+        {
+            "id": ids.new(), "account_id": account_id, "org_id": org_id, "store_id": store_id, "role": role,
+            "suspended_at": since,
+        }
         for role, store_id in added
     ]
     if rows:

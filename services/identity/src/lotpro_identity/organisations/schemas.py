@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from lotpro_identity.accounts.schemas import Email, Name, Password
+from lotpro_identity.accounts.schemas import Email, Name, NewOrganisation, NewStore, Password
 from lotpro_identity.organisations.domain import Role
 from lotpro_kit.api import Answer, Body
 
@@ -26,6 +26,7 @@ class OrganisationAnswer(Answer):
     name: str
     allow_sms_factor: bool
     allow_email_factor: bool
+    suspended: bool = Field(description="Whether nobody but its owners is anything there for now.")
     stores: list[StoreAnswer]
 
 
@@ -35,6 +36,13 @@ class OwnOrganisation(Answer):
     id: UUID
     name: str
     current: bool
+
+
+class OpenOrganisation(Body):
+    """Another organisation and its first store."""
+
+    organisation: NewOrganisation
+    store: NewStore
 
 
 class OwnOrganisations(Answer):

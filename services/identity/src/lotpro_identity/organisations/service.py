@@ -30,6 +30,9 @@ from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Reader, Session
 
+#: Names of places that a password is compared with; more than almost anybody works in.
+MOST_NAMES = 100
+
 
 async def sign_up(
     session: Session,
@@ -88,8 +91,26 @@ async def create_organisation(
     await outbox.put(
         session, events_pb2.OrganisationCreated(org_id=str(org_id), owner_id=str(owner_id), version=1)
     )
+    await ports.security_log.record(
+        session, caller, "identity:organisation:create", at=ports.clock(), actor_id=owner_id, org_id=org_id,
+        subject=("organisation", org_id),
+    )
     await _open(session, ports, caller, org_id=org_id, actor_id=owner_id, name=store, time_zone=time_zone)
     return org_id
+
+
+async def open_organisation(
+    session: Session, caller: Caller, ports: Ports, *, name: str, store: str, time_zone: str
+) -> UUID:
+    """Another organisation of somebody who has an account; answers its id. Raises TimeZoneUnknown, TooManyAttempts."""
+    check_time_zone(time_zone)
+    assert caller.user_id is not None
+    await attempts.reserve(
+        session, "organisation", account=str(caller.user_id), ip=caller.origin.ip, now=ports.clock()
+    )
+    return await create_organisation(
+        session, ports, caller, owner_id=caller.user_id, name=name, store=store, time_zone=time_zone
+    )
 
 
 async def open_store(session: Session, caller: Caller, ports: Ports, *, name: str, time_zone: str) -> UUID:
@@ -127,6 +148,12 @@ async def current(session: Session, caller: Caller) -> tuple[Row[Any], Sequence[
 async def memberships_of(session: Session, account_id: UUID) -> Sequence[Any]:
     """A person's memberships, oldest first: org_id, store_id, role, suspended_at."""
     return await repository.memberships_of(session, account_id)
+
+
+async def names_around(session: Session, *, account_id: UUID | None = None, org_id: UUID | None = None) -> list[str]:
+    """What the places are called where a person works, or an organisation's: nothing to make a password of."""
+    org_ids = {row.org_id for row in await memberships_of(session, account_id)} if account_id else set()
+    return await repository.names_around(session, org_ids | ({org_id} if org_id else set()), limit=MOST_NAMES)
 
 
 async def exists(session: Session, org_id: UUID) -> bool:
@@ -411,6 +438,37 @@ async def update_organisation(
     await ports.security_log.record(
         session, caller, "identity:organisation:update", at=ports.clock(), subject=("organisation", caller.org_id),
         changed=tuple(sorted(changes)),
+    )
+
+
+async def suspend(session: Session, caller: Caller, ports: Ports, *, suspended: bool) -> None:
+    """Take everybody's access to the caller's organisation but its owners', or give it back; roles stay.
+
+    Who was suspended by themselves stays so. It holds on everybody's next request, in every service.
+    """
+    assert caller.org_id is not None
+    now = ports.clock()
+    organisation = await repository.organisation(session, caller.org_id)
+    if (organisation.suspended_at is not None) == suspended:
+        return
+    rows = await repository.members(session, caller.org_id)
+    await repository.set_suspended(session, caller.org_id, since=now if suspended else None)
+    after = await repository.members(session, caller.org_id)
+    touched = {
+        row.account_id for row, later in zip(rows, after, strict=True)
+        if (row.suspended_at is None) != (later.suspended_at is None)
+    }
+    event = events_pb2.MemberSuspended if suspended else events_pb2.MemberResumed
+    # Always in the same order, as whoever locks accounts does.
+    for account_id in sorted(touched):
+        await accounts.change_access(session, account_id, now=now)
+        await outbox.put(session, event(org_id=str(caller.org_id), user_id=str(account_id)))
+    await outbox.put(
+        session, events_pb2.OrganisationUpdated(org_id=str(caller.org_id), version=organisation.version + 1)
+    )
+    await ports.security_log.record(
+        session, caller, "identity:organisation:suspend" if suspended else "identity:organisation:resume", at=now,
+        subject=("organisation", caller.org_id),
     )
 
 

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.domain import EmailInvalid, normalised_email
+from lotpro_identity.devices import service as devices
+from lotpro_identity.factors import service as factors
 from lotpro_identity.federation import service as federation
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.pictures import service as pictures
@@ -18,7 +20,8 @@ from lotpro_kit import ids
 from lotpro_kit.db import Session
 
 TABLES = (
-    "accounts", "picture_blobs", "memberships", "invitations", "sessions", "scim_users", "federated_identities",
+    "accounts", "picture_blobs", "memberships", "invitations", "sessions", "devices", "factors", "scim_users",
+    "federated_identities",
 )
 
 
@@ -58,6 +61,7 @@ async def records_of(
         for row, user_agent, ip in await sessions.list_own(session, ports, account_id=account_id):
             used = {"user_agent": user_agent, "ip": ip, "last_used_at": row.last_used_at.isoformat()}
             found.append(PersonalRecord("sessions", str(row.id), used))
+        found += await _security_records(session, ports, account_id)
         found += [
             PersonalRecord(
                 "scim_users", str(row.id),
@@ -89,6 +93,26 @@ async def records_of(
         )
         for row in invitations
     ]
+    return found
+
+
+async def _security_records(session: Session, ports: Ports, account_id: UUID) -> list[PersonalRecord]:
+    """Trusted devices and factors; what proves them stays here, for it would open the account to any reader."""
+    found = [
+        PersonalRecord(
+            "devices", str(device.id),
+            {
+                "user_agent": device.user_agent, "ip": device.ip, "created_at": device.created_at.isoformat(),
+                "last_used_at": device.last_used_at.isoformat(),
+            },
+        )
+        for device in await devices.list_own(session, ports, account_id=account_id)
+    ]
+    for row in await factors.confirmed(session, account_id):
+        used = {"kind": row.kind, "name": row.name, "confirmed_at": row.confirmed_at.isoformat()}
+        used["last_used_at"] = row.last_used_at.isoformat() if row.last_used_at else ""
+        used["phone"] = await factors.number_of(session, ports, row)
+        found.append(PersonalRecord("factors", str(row.id), used))
     return found
 
 

@@ -8,10 +8,11 @@ from pydantic import Field
 from lotpro_identity.accounts import attempts
 from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.attempts import TooManyAttempts
-from lotpro_identity.accounts.domain import EmailInvalid, PasswordTooWeak, check_password
+from lotpro_identity.accounts.domain import EmailInvalid, PasswordTooWeak
 from lotpro_identity.accounts.schemas import Accepted, Email, Password
 from lotpro_identity.challenges.domain import CodeInvalid
 from lotpro_identity.db import as_authenticator
+from lotpro_identity.organisations import service as organisations
 from lotpro_identity.passwords import service
 from lotpro_identity.passwords.hashing import Busy
 from lotpro_identity.ports import Ports
@@ -58,16 +59,18 @@ def router(database: Database, ports: Ports) -> APIRouter:
         """Change the password: every other session ends and no device is trusted any more."""
         account_id = api.user_id(caller)
         async with database.begin(as_authenticator(caller)) as session:
-            await attempts.reserve(
-                session, "password", account=str(account_id), ip=caller.origin.ip, now=ports.clock()
-            )
             account, _ = await accounts.get_own(session, ports, account_id)
+            # The same counter as at the door: a session that was taken gives no more guesses.
+            await attempts.reserve(
+                session, "password", account=account.email, ip=caller.origin.ip, now=ports.clock()
+            )
+            places = await organisations.names_around(session, account_id=account_id)
         if not await ports.passwords.verify(body.current_password.get_secret_value(), account.password_hash):
             async with database.begin(as_authenticator(caller)) as session:
                 await sessions.record_failure(session, caller, ports, account_id=account_id, factor="password")
             raise CredentialsInvalid
         chosen = body.new_password.get_secret_value()
-        check_password(chosen, known=(account.name, account.email))
+        await service.check_new(ports, chosen, known=(account.name, account.email, *places))
         hashed = await ports.passwords.hash(chosen)
         async with database.begin(as_authenticator(caller)) as session:
             await service.change(session, caller, ports, account_id=account_id, password_hash=hashed)
@@ -90,8 +93,9 @@ def router(database: Database, ports: Ports) -> APIRouter:
         async with database.begin(as_authenticator(caller)) as session:
             await attempts.reserve_address(session, "token", ip=caller.origin.ip, now=ports.clock())
             account = await service.account_to_reset(session, ports, token=body.token)
+            places = await organisations.names_around(session, account_id=account.id)
         chosen = body.password.get_secret_value()
-        check_password(chosen, known=(account.name, account.email))
+        await service.check_new(ports, chosen, known=(account.name, account.email, *places))
         hashed = await ports.passwords.hash(chosen)
         async with database.begin(as_authenticator(caller)) as session:
             await service.reset(session, caller, ports, token=body.token, password_hash=hashed)

@@ -10,12 +10,16 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TypeVar
 
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION
 
 from lotpro_identity.accounts.domain import normalised_password
+from lotpro_identity.passwords.argon2id import Argon2id
 from lotpro_kit import errors
+
+#: The hashes' memory is given back when nobody has signed in for so long.
+MEMORY_KEPT_SECONDS = 10.0
 
 Answer = TypeVar("Answer")
 
@@ -33,7 +37,9 @@ class Passwords:
     def __init__(self, pepper: Callable[[], str], *, threads: int, queue: int) -> None:
         self._source, self._threads, self._queue = pepper, threads, queue
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+        self._todays = Argon2id(extract_parameters(self.dummy))
         self._waiting = self._inside = 0
+        self._release: asyncio.TimerHandle | None = None
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -83,8 +89,11 @@ class Passwords:
         return self._hasher.check_needs_rehash(hashed)
 
     def _matches(self, password: str, hashed: str | None) -> bool:
+        stored, secret = hashed or self.dummy, self._mixed(password)
         try:
-            return self._hasher.verify(hashed or self.dummy, self._mixed(password)) and hashed is not None
+            if self.is_outdated(stored):
+                return self._hasher.verify(stored, secret)
+            return self._todays.verify(stored, secret.encode()) and hashed is not None
         except (VerificationError, InvalidHashError):
             return False
 
@@ -95,7 +104,14 @@ class Passwords:
         if self._waiting >= self._queue:
             raise Busy
         self._waiting += 1
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await loop.run_in_executor(self._pool, work)
         finally:
             self._waiting -= 1
+            self._release_later(loop)
+
+    def _release_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._release is not None:
+            self._release.cancel()
+        self._release = loop.call_later(MEMORY_KEPT_SECONDS, self._todays.release)

@@ -1,10 +1,11 @@
 """Use cases of passwords. Hashing happens before, outside the transaction."""
 
+from datetime import datetime
 from uuid import UUID
 
 from lotpro_identity.accounts import attempts
 from lotpro_identity.accounts import service as accounts
-from lotpro_identity.accounts.domain import Account, normalised_email
+from lotpro_identity.accounts.domain import Account, check_password, normalised_email, too_weak
 from lotpro_identity.alerts import service as alerts
 from lotpro_identity.alerts.domain import Topic
 from lotpro_identity.challenges import service as challenges
@@ -15,6 +16,16 @@ from lotpro_identity.ports import Ports
 from lotpro_identity.sessions import service as sessions
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Session
+
+
+async def check_new(ports: Ports, password: str, *, known: tuple[str, ...]) -> None:
+    """Refuse a password nobody should choose; `known` is what a guesser knows of the person. Raises PasswordTooWeak.
+
+    May ask outside; call it between transactions.
+    """
+    check_password(password, known=known)
+    if await ports.breaches.has(password):
+        raise too_weak()
 
 
 async def change(session: Session, caller: Caller, ports: Ports, *, account_id: UUID, password_hash: str) -> None:
@@ -58,7 +69,10 @@ async def reset(session: Session, caller: Caller, ports: Ports, *, token: str, p
     row = await challenges.answer_token(
         session, token=token, purpose=Purpose.RESET_PASSWORD, codes=ports.codes, now=ports.clock()
     )
-    await _replace(session, caller, ports, account_id=row.account_id, password_hash=password_hash, keep=None)
+    await _replace(
+        session, caller, ports, account_id=row.account_id, password_hash=password_hash, keep=None,
+        mailed_at=ports.clock(),
+    )
     await ports.security_log.record(
         session, caller, "identity:password:reset", at=ports.clock(), actor_id=row.account_id, org_id=row.org_id,
         subject=("user", row.account_id),
@@ -66,9 +80,10 @@ async def reset(session: Session, caller: Caller, ports: Ports, *, token: str, p
 
 
 async def _replace(
-    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, password_hash: str, keep: UUID | None
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, password_hash: str, keep: UUID | None,
+    mailed_at: datetime | None = None,
 ) -> None:
-    await accounts.set_password(session, account_id, password_hash)
+    await accounts.set_password(session, account_id, password_hash, mailed_at=mailed_at)
     await sessions.end_all(session, ports, account_id=account_id, but=keep)
     await devices.revoke_all(session, caller, ports, account_id=account_id)
     await challenges.end_all(session, account_id, purposes={Purpose.RESET_PASSWORD}, now=ports.clock())

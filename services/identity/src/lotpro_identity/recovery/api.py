@@ -9,6 +9,7 @@ from lotpro_identity.accounts.attempts import TooManyAttempts
 from lotpro_identity.accounts.schemas import Password
 from lotpro_identity.challenges.domain import CodeInvalid
 from lotpro_identity.db import as_authenticator
+from lotpro_identity.lifecycle.domain import MemberElsewhere, MemberOutOfReach, OwnAccount
 from lotpro_identity.passwords.api import Token
 from lotpro_identity.passwords.hashing import Busy
 from lotpro_identity.ports import Ports
@@ -59,6 +60,20 @@ def router(database: Database, ports: Ports) -> APIRouter:
         api.check_stepped_up(caller, now=ports.clock().timestamp())
         async with database.begin(as_authenticator(caller)) as session:
             await service.offer_factor_reset(session, caller, ports, user_id=api.path_id(user_id))
+        return Response(status_code=202)
+
+    @routes.post(
+        "/members/{user_id}:require-password-reset",
+        status_code=202,
+        responses=api.problems(
+            errors.NotFound, errors.Forbidden, OwnAccount, MemberElsewhere, MemberOutOfReach, api.StepUpRequired
+        ),
+    )
+    async def require_password_reset(user_id: str, caller: MayReset) -> Response:
+        """End what a member's password opens and mail them a link to set another one; nobody else chooses it."""
+        api.check_stepped_up(caller, now=ports.clock().timestamp())
+        async with database.begin(as_authenticator(caller)) as session:
+            await service.require_password_reset(session, caller, ports, user_id=api.path_id(user_id))
         return Response(status_code=202)
 
     @routes.post("/factors:reset", responses=api.problems(CodeInvalid, CredentialsInvalid, TooManyAttempts, Busy))

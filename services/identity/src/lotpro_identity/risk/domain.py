@@ -7,6 +7,9 @@ from enum import StrEnum
 HIGH = 3
 #: Files place an address within some tens of kilometres; what is nearer than this is no travel.
 NEARBY_KILOMETRES = 200.0
+#: Accounts that passwords were tried on from one address without success, in a quarter of an hour: people at one dealer
+#: mistype, ten of them at once do not. Codes sent for one person in that time: one got lost, another came late.
+MANY_ACCOUNTS, CODE_BURST = 10, 4
 #: A minute, so that two sign-ins at once have a speed.
 SHORTEST_HOURS = 1 / 60
 
@@ -19,6 +22,8 @@ class Signal(StrEnum):
     FAILED_BEFORE = "failed_before"
     FACTOR_FATIGUE = "factor_fatigue"
     BUSY_ADDRESS = "busy_address"
+    MANY_ACCOUNTS = "many_accounts"
+    CODE_BURST = "code_burst"
     DORMANT = "dormant"
     IMPOSSIBLE_TRAVEL = "impossible_travel"
 
@@ -30,6 +35,8 @@ _WEIGHT = {
     Signal.DORMANT: 1,
     Signal.FACTOR_FATIGUE: 2,
     Signal.BUSY_ADDRESS: 2,
+    Signal.MANY_ACCOUNTS: 3,
+    Signal.CODE_BURST: 1,
     Signal.IMPOSSIBLE_TRAVEL: 3,
 }
 
@@ -47,6 +54,10 @@ class Seen:
     failed_factors: int = 0
     #: Tries from this address in the window, for any account.
     tries_from_address: int = 0
+    #: Accounts that were tried from this address in the window without success.
+    accounts_from_address: int = 0
+    #: Codes sent to this person in the window.
+    codes_sent: int = 0
     days_since_last: float = 0.0
     kilometres_an_hour: float = 0.0
 
@@ -60,6 +71,8 @@ def signals(seen: Seen) -> list[Signal]:
         Signal.FAILED_BEFORE: seen.failed_passwords >= 4,
         Signal.FACTOR_FATIGUE: seen.failed_factors >= 3,
         Signal.BUSY_ADDRESS: seen.tries_from_address >= 100,
+        Signal.MANY_ACCOUNTS: seen.accounts_from_address >= MANY_ACCOUNTS,
+        Signal.CODE_BURST: seen.codes_sent >= CODE_BURST,
         Signal.DORMANT: seen.days_since_last >= 60,
         Signal.IMPOSSIBLE_TRAVEL: seen.kilometres_an_hour >= 1_000,
     }

@@ -29,18 +29,22 @@ from lotpro_identity.sessions.schemas import (
     SignIn,
     StepUp,
     Switch,
+    Transport,
 )
 from lotpro_identity.sessions.sign_in import Known, SigningIn
 from lotpro_identity.sessions.tokens import (
     DEVICE_COOKIE,
     REFRESH_COOKIE,
+    Opened,
     SteppedUp,
     Tokens,
     deliver,
     deliver_access,
     enrolment_token,
     forget_cookies,
+    set_csrf_cookie,
     ticket,
+    transport_of,
 )
 from lotpro_kit import api, errors
 from lotpro_kit.caller import Caller
@@ -50,6 +54,9 @@ from lotpro_kit.db import Database
 def router(database: Database, ports: Ports) -> APIRouter:
     """Routes of sessions."""
     routes = APIRouter(prefix="/api/identity/v1", tags=["sessions"])
+
+    def delivered(response: Response, opened: Opened, body: SignIn) -> SignedIn:
+        return SignedIn(**deliver(response, opened, body.transport).model_dump())
 
     @routes.post(
         "/sessions", responses=api.problems(CredentialsInvalid, EmailInvalid, TooManyAttempts, Busy)
@@ -65,20 +72,20 @@ def router(database: Database, ports: Ports) -> APIRouter:
             if not known.kinds:
                 return _enrolment(ports, known)
             if not body.factor:
-                opened = await steps.by_device(known)
+                opened = await steps.by_device(known, stays=body.stay_signed_in)
                 if opened is None:
                     given = ticket(ports, known.account, known.device_id)
                     return SignedIn(status="factor_required", ticket=given, factors=known.kinds)
-                return SignedIn(**deliver(response, opened, body.transport).model_dump())
+                return delivered(response, opened, body)
         elif body.ticket is not None:
             known = await steps.by_ticket(body.ticket)
         elif body.passkey is not None:
-            opened = await steps.by_passkey(body.passkey, trust=body.trust_device)
-            return SignedIn(**deliver(response, opened, body.transport).model_dump())
+            opened = await steps.by_passkey(body.passkey, trust=body.trust_device, stays=body.stay_signed_in)
+            return delivered(response, opened, body)
         proven = await steps.by_factor(known, body, trust=body.trust_device)
         if isinstance(proven, Account):
             return _enrolment(ports, known)
-        return SignedIn(**deliver(response, proven, body.transport).model_dump())
+        return delivered(response, proven, body)
 
     @routes.post("/sessions:begin-passkey", responses=api.problems(CredentialsInvalid))
     async def begin_passkey_proof(body: BeginPasskey, caller: api.Anyone) -> CeremonyAnswer:
@@ -101,37 +108,56 @@ def router(database: Database, ports: Ports) -> APIRouter:
         """Send the code for the second step by SMS or e-mail, to somebody who set that up."""
         steps = SigningIn(database, ports, caller)
         known = await steps.by_ticket(body.ticket)
-        await steps.send_code(known.account.id, Kind(body.channel))
+        await steps.send_code(known, Kind(body.channel))
         return Response(status_code=202)
 
-    @routes.post("/sessions:refresh", responses=api.problems(SessionOver))
+    @routes.get("/csrf", status_code=204)
+    async def get_csrf_cookie(request: Request, caller: api.Anyone) -> Response:
+        """Give this browser the cookie that our pages repeat in X-CSRF-Token, unless it has it.
+
+        It opens nothing and ends with the browser; another site's pages can neither read nor set it.
+        """
+        response = Response(status_code=204, headers={"cache-control": "no-store"})
+        if not request.cookies.get(api.CSRF_COOKIE):
+            set_csrf_cookie(response)
+        return response
+
+    @routes.post("/sessions:refresh", responses=api.problems(SessionOver, api.CsrfFailed))
     async def refresh_session(body: Refresh, request: Request, caller: api.Anyone, response: Response) -> Tokens:
-        """New tokens for the refresh token, which is used up; using it again later ends the session."""
-        given = body.refresh_token or request.cookies.get(REFRESH_COOKIE)
+        """New tokens for the refresh token, which is used up; using it again later ends the session.
+
+        Whose token is a cookie gets the new ones as cookies, and has to show that a page of ours asks.
+        """
+        given, transport = body.refresh_token, body.transport
         if not given:
-            raise SessionOver
+            given, transport = request.cookies.get(REFRESH_COOKIE), Transport.COOKIE
+            if not given:
+                raise SessionOver
+            api.check_csrf(request)
         async with database.begin(as_authenticator(caller)) as session:
             opened = await service.refresh(session, caller, ports, refresh_token=given)
         if opened is None:
             raise SessionOver
-        return deliver(response, opened, body.transport)
+        return deliver(response, opened, transport, renewed=True)
 
     @routes.post(
         "/sessions:step-up", responses=api.problems(CredentialsInvalid, SessionOver, TooManyAttempts)
     )
-    async def step_up(body: StepUp, caller: api.Signed, response: Response) -> SteppedUp:
-        """Give the second factor again, which sensitive acts want; the session's access token is renewed."""
-        token = await SigningIn(database, ports, caller).step_up(
+    async def step_up(body: StepUp, request: Request, caller: api.Signed, response: Response) -> Tokens:
+        """Give the second factor again, which sensitive acts want; the session's tokens are renewed, both of them."""
+        opened = await SigningIn(database, ports, caller).step_up(
             api.user_id(caller), totp=body.totp, passkey=body.passkey
         )
-        return deliver_access(response, token, body.transport)
+        return deliver(response, opened, transport_of(request, body.transport), renewed=True)
 
     @routes.post("/sessions:switch", responses=api.problems(errors.NotFound, SessionOver, BoundToOrganisation))
-    async def switch_organisation(body: Switch, caller: api.Signed, response: Response) -> SteppedUp:
+    async def switch_organisation(
+        body: Switch, request: Request, caller: api.Signed, response: Response
+    ) -> SteppedUp:
         """Go on in another of one's organisations, in this session only."""
         async with database.begin(as_authenticator(caller)) as session:
             token = await service.switch(session, caller, ports, org_id=body.organisation_id)
-        return deliver_access(response, token, body.transport)
+        return deliver_access(response, token, transport_of(request, body.transport))
 
     @routes.get("/sessions/current", response_model=CurrentSession)
     async def get_current_session(caller: api.Signed) -> Response:
@@ -183,6 +209,14 @@ def router(database: Database, ports: Ports) -> APIRouter:
         """Sign out everywhere else."""
         async with database.begin(caller) as session:
             ended = await service.revoke_others(session, caller, ports, account_id=api.user_id(caller))
+        return Ended(sessions=ended)
+
+    @routes.post("/sessions:revoke-all")
+    async def sign_out_everywhere(caller: api.Signed, response: Response) -> Ended:
+        """Sign out everywhere, here too."""
+        async with database.begin(caller) as session:
+            ended = await service.revoke_all(session, caller, ports, account_id=api.user_id(caller))
+        forget_cookies(response)
         return Ended(sessions=ended)
 
     async def _revoke(caller: Caller, session_id: UUID) -> None:

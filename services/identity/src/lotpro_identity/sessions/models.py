@@ -1,6 +1,6 @@
 """Tables of sessions and their refresh tokens."""
 
-from sqlalchemy import Column, DateTime, ForeignKey, LargeBinary, String, Table, Uuid
+from sqlalchemy import Boolean, Column, DateTime, ForeignKey, LargeBinary, String, Table, Uuid
 
 from lotpro_identity.db import METADATA
 
@@ -18,6 +18,8 @@ SESSIONS = Table(
     #: Keyed digests of the browser and the network with the person: whether they were seen before, and no more.
     Column("agent_index", LargeBinary),
     Column("network_index", LargeBinary),
+    #: Whether a browser keeps its cookie when it is closed.
+    Column("stays", Boolean, nullable=False, server_default="false"),
     Column("created_at", DateTime(timezone=True), nullable=False),
     #: When a second factor was last given.
     Column("authenticated_at", DateTime(timezone=True), nullable=False),

@@ -42,7 +42,8 @@ class PasskeyProof(Body):
 class SignIn(Body):
     """E-mail and password (with or without a second factor), the ticket of step one with a factor, or a passkey alone.
 
-    `trust_device` asks for a device token: with it the password is enough here for up to 90 days.
+    `trust_device` asks for a device token: with it the password is enough here for up to 90 days. `stay_signed_in` lets
+    a browser keep the session's cookie for 30 days; without it the cookie ends with the browser.
     """
 
     email: Email | None = None
@@ -54,6 +55,7 @@ class SignIn(Body):
     recovery_code: Annotated[str, Field(max_length=64)] | None = None
     passkey: PasskeyProof | None = None
     trust_device: bool = False
+    stay_signed_in: bool = False
     device_token: Annotated[str, Field(max_length=64)] | None = Field(
         default=None, description="Of a trusted device; web clients have it in a cookie."
     )
@@ -79,6 +81,8 @@ class SignIn(Body):
             raise ValueError("Send email and password, the ticket of the first step, or a passkey.")
         if self.ticket is not None and not self.factor:
             raise ValueError("Send a second factor with the ticket.")
+        if self.ticket is None and (self.sms_code is not None or self.email_code is not None):
+            raise ValueError("Send the ticket that the code was asked for with.")
         factors = (self.totp, self.sms_code, self.email_code, self.recovery_code, self.passkey)
         if sum(value is not None for value in factors) > 1:
             raise ValueError("Send one second factor.")

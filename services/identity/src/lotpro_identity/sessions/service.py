@@ -7,15 +7,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 
 from lotpro_identity.accounts import attempts
 from lotpro_identity.accounts import service as accounts
-from lotpro_identity.accounts.domain import Account
+from lotpro_identity.accounts.domain import ACTIVITY_NOTED, Account
 from lotpro_identity.alerts import service as alerts
 from lotpro_identity.alerts.domain import Topic
 from lotpro_identity.breakglass import service as breakglass
 from lotpro_identity.devices import service as devices
+from lotpro_identity.factors.domain import Kind
 from lotpro_identity.organisations import service as organisations
 from lotpro_identity.organisations.domain import roles_claim
 from lotpro_identity.ports import Ports
@@ -35,9 +36,31 @@ from lotpro_identity.sessions.models import REFRESH_TOKENS, SESSIONS
 from lotpro_identity.sessions.tokens import Opened, access_token, session_lifetime
 from lotpro_kit import errors, ids
 from lotpro_kit.caller import ALL_STORES, Caller
-from lotpro_kit.db import Session
+from lotpro_kit.db import Session, Statement
 
 USER_AGENT, IP = "sessions.user_agent", "sessions.ip"
+
+_EARLIER = Statement(
+    select(
+        func.count(),
+        func.bool_or(SESSIONS.c.agent_index == bindparam("agent")),
+        func.bool_or(SESSIONS.c.network_index == bindparam("network")),
+        func.max(SESSIONS.c.last_used_at),
+    ).where(SESSIONS.c.account_id == bindparam("account_id"))
+)
+_OPENED = (
+    insert(SESSIONS)
+    .values({column.name: bindparam(column.name) for column in SESSIONS.c if column.name != "revoked_at"})
+    .returning(SESSIONS.c.id, SESSIONS.c.created_at)
+    .cte("opened")
+)
+#: A session and its first refresh token in one round trip.
+_OPEN = Statement(
+    insert(REFRESH_TOKENS).from_select(
+        ["digest", "session_id", "created_at"],
+        select(bindparam("digest", type_=REFRESH_TOKENS.c.digest.type), _OPENED.c.id, _OPENED.c.created_at),
+    )
+)
 
 
 async def open_session(
@@ -50,6 +73,7 @@ async def open_session(
     factor: str,
     aal: str = "aal2",
     trust: bool = False,
+    stays: bool = False,
     org_id: UUID | None = None,
     authenticated_at: datetime | None = None,
 ) -> Opened:
@@ -58,7 +82,8 @@ async def open_session(
     `org_id` is the organisation whose provider vouches for the person: the session is in it and in no other.
     `authenticated_at` is when they proved who they are, if that was not now.
 
-    What is unusual about it is told to the owner and the security log. With `trust` the device is trusted from now on.
+    What is unusual about it is told to the owner and the security log. With `trust` the device is trusted from now on;
+    with `stays` a browser keeps the session when it is closed.
     Raises CredentialsInvalid for an account that was closed or locked meanwhile.
     """
     now = ports.clock()
@@ -71,22 +96,24 @@ async def open_session(
     if not access.account.may_sign_in:
         raise CredentialsInvalid
     await accounts.note_activity(session, account_id, noted=access.account.last_active_at, now=now)
+    if factor != Kind.EMAIL:
+        await accounts.note_other_means(session, access.account)
     await _judge(session, caller, ports, access.account, org_id=access.org_id, session_id=session_id)
     agent, network = _indexes(caller, ports, account_id)
     key = await ports.keyring.for_subject(session, account_id)
-    await session.execute(
-        insert(SESSIONS).values(
-            id=session_id, account_id=account_id, org_id=access.org_id, aal=aal, amr=" ".join(amr), created_at=now,
-            authenticated_at=proven_at, last_used_at=now, agent_index=agent, network_index=network,
-            user_agent=key.encrypt(caller.origin.user_agent, context=USER_AGENT),
-            ip=key.encrypt(caller.origin.ip, context=IP), expires_at=now + session_lifetime(),
-        )
+    refresh_token = _new_refresh_token()
+    await _OPEN.all(
+        session, id=session_id, account_id=account_id, org_id=access.org_id, aal=aal, amr=" ".join(amr),
+        created_at=now, authenticated_at=proven_at, last_used_at=now, agent_index=agent, network_index=network,
+        stays=stays,
+        user_agent=key.encrypt(caller.origin.user_agent, context=USER_AGENT),
+        ip=key.encrypt(caller.origin.ip, context=IP), expires_at=now + session_lifetime(),
+        digest=digest(refresh_token),
     )
     await ports.security_log.record(
         session, caller, "identity:session:create", at=now, actor_id=account_id, org_id=access.org_id,
         session_id=session_id, subject=("user", account_id), factor=factor,
     )
-    refresh_token = await _add_refresh_token(session, ports, session_id)
     token = access_token(
         ports, account_id=account_id, session_id=session_id, access_version=access.version, org_id=access.org_id,
         roles=access.roles, until=access.until, aal=aal, amr=amr, auth_time=int(proven_at.timestamp()),
@@ -94,7 +121,7 @@ async def open_session(
     device_token = (
         await devices.trust(session, caller, ports, account_id=account_id, org_id=access.org_id) if trust else None
     )
-    return Opened(session_id, token, refresh_token, access.account.email, device_token)
+    return Opened(session_id, token, refresh_token, access.account.email, device_token, stays)
 
 
 async def seen(session: Session, caller: Caller, ports: Ports, *, account: Account) -> risk.Seen:
@@ -104,21 +131,18 @@ async def seen(session: Session, caller: Caller, ports: Ports, *, account: Accou
     tried = await attempts.tries(
         session, email=account.email, account_id=account.id, ip=caller.origin.ip, now=now
     )
-    found = await session.execute(
-        select(
-            func.count(),
-            func.bool_or(SESSIONS.c.agent_index == agent),
-            func.bool_or(SESSIONS.c.network_index == network),
-            func.max(SESSIONS.c.last_used_at),
-        ).where(SESSIONS.c.account_id == account.id)
+    [(count, known_agent, known_network, last)] = await _EARLIER.all(
+        session, account_id=account.id, agent=agent, network=network
     )
-    count, known_agent, known_network, last = found.one()
+    if not count and now - account.created_at > session_lifetime():
+        # Their sessions are forgotten after that long; the account is none that begins.
+        count, last = 1, account.last_active_at
     speed = await _speed(session, ports, account.id, ip=caller.origin.ip) if ports.places.are_known else 0.0
     return risk.Seen(
         earlier_sessions=count, known_agent=bool(known_agent), known_network=bool(known_network),
         # The present try is among them.
         failed_passwords=max(0, tried.passwords - 1), failed_factors=max(0, tried.factors - 1),
-        tries_from_address=tried.from_address,
+        tries_from_address=tried.from_address, accounts_from_address=tried.accounts, codes_sent=tried.codes,
         days_since_last=(now - last).total_seconds() / 86_400 if last else 0.0, kilometres_an_hour=speed,
     )
 
@@ -165,13 +189,19 @@ async def _judge(
 
 
 async def record_failure(
-    session: Session, caller: Caller, ports: Ports, *, account_id: UUID | None, factor: str
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID | None, factor: str, tried: str = ""
 ) -> None:
-    """Somebody did not get in."""
+    """Somebody did not get in. `tried` is the address whose password was guessed: who tries many is told of."""
+    ip, now = caller.origin.ip, ports.clock()
+    if tried and await attempts.accounts_tried(session, account=tried, ip=ip, now=now) == risk.MANY_ACCOUNTS:
+        await ports.security_log.record(
+            session, caller, "identity:session:suspicious", at=now, success=False, factor=factor,
+            changed=(risk.Signal.MANY_ACCOUNTS,),
+        )
     org_id = await organisations.home_of(session, account_id) if account_id else None
     await ports.security_log.record(
-        session, caller, "identity:session:create", at=ports.clock(), success=False, actor_id=account_id,
-        org_id=org_id, subject=("user", account_id) if account_id else None, factor=factor,
+        session, caller, "identity:session:create", at=now, success=False, actor_id=account_id, org_id=org_id,
+        subject=("user", account_id) if account_id else None, factor=factor,
     )
 
 
@@ -216,11 +246,15 @@ async def refresh(session: Session, caller: Caller, ports: Ports, *, refresh_tok
         roles=access.roles, until=access.until, aal=row.aal, amr=tuple(row.amr.split()),
         auth_time=int(row.authenticated_at.timestamp()),
     )
-    return Opened(row.id, token, fresh)
+    return Opened(row.id, token, fresh, stays=row.stays)
 
 
-async def step_up(session: Session, caller: Caller, ports: Ports, *, amr: str, factor: str) -> str:
-    """A new access token for the caller's session, now that a second factor was given again; raises SessionOver."""
+async def step_up(session: Session, caller: Caller, ports: Ports, *, amr: str, factor: str) -> Opened:
+    """New tokens for the caller's session, now that a second factor was given again; raises SessionOver.
+
+    The refresh token is another one too (OWASP ASVS 5.0, 7.2.4): who has stolen the one before may do no more with it
+    than before, and ends the session by trying.
+    """
     now = ports.clock()
     row = await _own_open(session, caller, ports)
     given = tuple(dict.fromkeys((*row.amr.split(), amr)))
@@ -231,10 +265,17 @@ async def step_up(session: Session, caller: Caller, ports: Ports, *, amr: str, f
     await ports.security_log.record(
         session, caller, "identity:session:step_up", at=now, subject=("session", row.id), factor=factor
     )
-    return access_token(
+    await session.execute(
+        update(REFRESH_TOKENS)
+        .where(REFRESH_TOKENS.c.session_id == row.id, REFRESH_TOKENS.c.used_at.is_(None))
+        .values(used_at=now)
+    )
+    fresh = await _add_refresh_token(session, ports, row.id)
+    token = access_token(
         ports, account_id=row.account_id, session_id=row.id, access_version=access.version, org_id=access.org_id,
         roles=access.roles, until=access.until, aal="aal2", amr=given, auth_time=int(now.timestamp()),
     )
+    return Opened(row.id, token, fresh, stays=row.stays)
 
 
 async def switch(session: Session, caller: Caller, ports: Ports, *, org_id: UUID) -> str:
@@ -316,6 +357,27 @@ async def end_all(
     return session_ids
 
 
+async def revoke_all(session: Session, caller: Caller, ports: Ports, *, account_id: UUID) -> int:
+    """End all of one's own sessions, the present one too; answers how many."""
+    return await _revoke_but(session, caller, ports, account_id=account_id, but=None)
+
+
+async def forget(session: Session, *, as_of: datetime) -> int:
+    """Drop sessions whose time is over, with their refresh tokens; answers how many.
+
+    That somebody was there last is kept with the account first: its own note is behind by an hour at most.
+    """
+    over = SESSIONS.c.expires_at <= as_of
+    latest = (
+        select(SESSIONS.c.account_id, func.max(SESSIONS.c.last_used_at).label("used_at"))
+        .where(over).group_by(SESSIONS.c.account_id)
+    )
+    for row in await session.execute(latest):
+        await accounts.note_activity(session, row.account_id, noted=row.used_at - ACTIVITY_NOTED, now=row.used_at)
+    dropped = await session.execute(delete(SESSIONS).where(over))
+    return int(getattr(dropped, "rowcount", 0))
+
+
 async def last_used(session: Session, account_id: UUID) -> datetime | None:
     """When a session of the person was last used, as far as sessions are still kept."""
     found = await session.execute(select(func.max(SESSIONS.c.last_used_at)).where(SESSIONS.c.account_id == account_id))
@@ -331,7 +393,13 @@ async def forget_all(session: Session, ports: Ports, *, account_id: UUID) -> Non
 
 async def revoke_others(session: Session, caller: Caller, ports: Ports, *, account_id: UUID) -> int:
     """End all of one's own sessions but the present one; answers how many."""
-    ended = await end_all(session, ports, account_id=account_id, but=caller.session_id)
+    return await _revoke_but(session, caller, ports, account_id=account_id, but=caller.session_id)
+
+
+async def _revoke_but(
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, but: UUID | None
+) -> int:
+    ended = await end_all(session, ports, account_id=account_id, but=but)
     for session_id in ended:
         await ports.security_log.record(
             session, caller, "identity:session:revoke", at=ports.clock(), subject=("session", session_id)
@@ -377,8 +445,12 @@ async def access_of(
     return Access(account, chosen, roles)
 
 
+def _new_refresh_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
 async def _add_refresh_token(session: Session, ports: Ports, session_id: UUID) -> str:
-    token = secrets.token_urlsafe(32)
+    token = _new_refresh_token()
     await session.execute(
         insert(REFRESH_TOKENS).values(digest=digest(token), session_id=session_id, created_at=ports.clock())
     )

@@ -37,6 +37,8 @@ class Known:
     device_id: UUID | None = None
     #: The organisation whose provider vouched for them in the first step, instead of a password.
     federated: UUID | None = None
+    #: The ticket it was shown by, when this is the second step.
+    ticket: str = ""
 
 
 class SigningIn:
@@ -64,14 +66,15 @@ class SigningIn:
         await attempts.reserve_alone(self._database, tries, now=ports.clock())
         right = await ports.passwords.verify(password, account.password_hash if account else None)
         if account is None or not right or not account.may_sign_in:
-            await self._record_failure(account.id if account else None, "password")
+            await self._record_failure(account.id if account else None, "password", tried=address)
             raise CredentialsInvalid
         if ports.passwords.is_outdated(account.password_hash):
             fresh = await ports.passwords.hash(password)
             async with self._database.begin(self._caller) as session:
                 await accounts.rehash(session, account.id, fresh)
             account = replace(account, password_hash=fresh)
-        return Known(account, await factors.read_kinds(reader, account.id), device)
+        kinds = await factors.read_kinds(reader, account.id)
+        return Known(account, [kind for kind in kinds if not _is_same_means(account, kind)], device)
 
     async def by_ticket(self, text: str) -> Known:
         """Whose password was right at the step before, and still is theirs and opens something.
@@ -84,7 +87,7 @@ class SigningIn:
         account = await accounts.read(self._database.reader(self._caller), account_id=ticket.account_id)
         if account is None or not account.may_sign_in or password_mark(account) != ticket.password:
             raise CredentialsInvalid
-        return Known(account, [], ticket.device_id, ticket.federated)
+        return Known(account, [], ticket.device_id, ticket.federated, text)
 
     async def _device(self, account: Account | None, token: str | None) -> UUID | None:
         if account is None or not token:
@@ -92,7 +95,7 @@ class SigningIn:
         async with self._database.begin(self._caller) as session:
             return await devices.recognise(session, account_id=account.id, token=token, now=self._ports.clock())
 
-    async def by_device(self, known: Known) -> Opened | None:
+    async def by_device(self, known: Known, *, stays: bool = False) -> Opened | None:
         """A session without a second factor on a trusted device, unless something about it is unusual."""
         if known.device_id is None:
             return None
@@ -105,14 +108,20 @@ class SigningIn:
             )
             return await service.open_session(
                 session, self._caller, self._ports, account_id=known.account.id, amr=("pwd", "dev"),
-                factor="trusted_device", aal="aal1",
+                factor="trusted_device", aal="aal1", stays=stays,
             )
 
-    async def send_code(self, account_id: UUID, kind: Kind) -> None:
+    async def send_code(self, known: Known, kind: Kind) -> None:
         """Send a code for the second step; raises TooManyAttempts."""
+        account_id = known.account.id
+        if known.federated is None and _is_same_means(known.account, kind):
+            return
         async with self._database.begin(self._caller) as session:
             org_id = await organisations.home_of(session, account_id)
-            await codes.send(session, self._caller, self._ports, account_id=account_id, org_id=org_id, kind=kind)
+            await codes.send(
+                session, self._caller, self._ports, account_id=account_id, org_id=org_id, kind=kind,
+                ticket=known.ticket,
+            )
 
     async def by_factor(self, known: Known, body: SignIn, *, trust: bool) -> Opened | Account:
         """A session for the right second factor; raises CredentialsInvalid and TooManyAttempts.
@@ -124,8 +133,8 @@ class SigningIn:
         await self._reserve_factor(account_id, known.device_id)
         opened: Opened | Account | None = None
         async with self._database.begin(self._caller) as session:
-            if await self._is_usable(session, account_id, name) and await self._is_right(session, account_id, body):
-                opened = await self._proven(session, known, name, trust=trust)
+            if await self._is_usable(session, known, name) and await self._is_right(session, known, body):
+                opened = await self._proven(session, known, name, trust=trust, stays=body.stay_signed_in)
             else:
                 await service.record_failure(
                     session, self._caller, self._ports, account_id=account_id, factor=name
@@ -136,7 +145,7 @@ class SigningIn:
             raise CredentialsInvalid
         return opened
 
-    async def by_passkey(self, proof: PasskeyProof, *, trust: bool) -> Opened:
+    async def by_passkey(self, proof: PasskeyProof, *, trust: bool, stays: bool = False) -> Opened:
         """A session for a passkey alone, which verified its user: two factors in one. Raises CredentialsInvalid."""
         ports = self._ports
         async with self._database.begin(self._caller) as session:
@@ -148,7 +157,7 @@ class SigningIn:
             )
             account = await accounts.find(session, account_id) if account_id else None
             if account is not None and account.may_sign_in:
-                opened = await self._open(session, account.id, Kind.PASSKEY, trust=trust, alone=True)
+                opened = await self._open(session, account.id, Kind.PASSKEY, trust=trust, stays=stays, alone=True)
             else:
                 await service.record_failure(
                     session, self._caller, ports, account_id=account_id, factor=Kind.PASSKEY
@@ -157,22 +166,22 @@ class SigningIn:
             raise CredentialsInvalid
         return opened
 
-    async def step_up(self, account_id: UUID, *, totp: str | None, passkey: PasskeyProof | None) -> str:
-        """A renewed access token for a strong factor given again; raises CredentialsInvalid and TooManyAttempts."""
+    async def step_up(self, account_id: UUID, *, totp: str | None, passkey: PasskeyProof | None) -> Opened:
+        """Renewed tokens for a strong factor given again; raises CredentialsInvalid and TooManyAttempts."""
         kind = Kind.TOTP if totp is not None else Kind.PASSKEY
         await self._reserve_factor(account_id)
-        token = None
+        opened = None
         async with self._database.begin(self._caller) as session:
             if await self._is_strong(session, account_id, totp=totp, passkey=passkey):
                 await attempts.forgive(session, self._factor_tries(account_id))
-                token = await service.step_up(session, self._caller, self._ports, amr=AMR[kind], factor=kind)
+                opened = await service.step_up(session, self._caller, self._ports, amr=AMR[kind], factor=kind)
             else:
                 await service.record_failure(
                     session, self._caller, self._ports, account_id=account_id, factor=kind
                 )
-        if token is None:
+        if opened is None:
             raise CredentialsInvalid
-        return token
+        return opened
 
     async def _reserve_factor(self, account_id: UUID, device: UUID | None = None) -> None:
         tries = self._factor_tries(account_id, device)
@@ -181,25 +190,34 @@ class SigningIn:
     def _factor_tries(self, account_id: UUID, device: UUID | None = None) -> list[attempts.Limit]:
         return attempts.limits_of("factor", account=str(account_id), ip=self._ip, device=device)
 
-    async def _proven(self, session: Session, known: Known, name: str, *, trust: bool) -> Opened | Account:
+    async def _proven(
+        self, session: Session, known: Known, name: str, *, trust: bool, stays: bool
+    ) -> Opened | Account:
         if not await factors.is_enough(session, known.account.id, factor=name):
             return known.account
-        opened = await self._open(session, known.account.id, name, trust=trust, federated=known.federated)
+        opened = await self._open(
+            session, known.account.id, name, trust=trust, stays=stays, federated=known.federated
+        )
         passwords = attempts.limits_of("password", account=opened.email, ip=self._ip, device=known.device_id)
         await attempts.forgive(session, passwords, self._factor_tries(known.account.id, known.device_id))
         return opened
 
-    async def _is_usable(self, session: Session, account_id: UUID, name: str) -> bool:
-        return name not in (Kind.SMS, Kind.EMAIL) or name in await factors.kinds_of(session, account_id)
+    async def _is_usable(self, session: Session, known: Known, name: str) -> bool:
+        if known.federated is None and _is_same_means(known.account, name):
+            return False
+        return name not in (Kind.SMS, Kind.EMAIL) or name in await factors.kinds_of(session, known.account.id)
 
-    async def _is_right(self, session: Session, account_id: UUID, body: SignIn) -> bool:
+    async def _is_right(self, session: Session, known: Known, body: SignIn) -> bool:
+        account_id = known.account.id
         if body.recovery_code is not None:
             return await factors.use_recovery_code(
                 session, self._ports, account_id=account_id, code=body.recovery_code
             )
         for kind, code in ((Kind.SMS, body.sms_code), (Kind.EMAIL, body.email_code)):
             if code is not None:
-                return await codes.use(session, self._ports, account_id=account_id, kind=kind, code=code)
+                return await codes.use(
+                    session, self._ports, account_id=account_id, kind=kind, code=code, ticket=known.ticket
+                )
         return await self._is_strong(session, account_id, totp=body.totp, passkey=body.passkey)
 
     async def _is_strong(
@@ -216,26 +234,37 @@ class SigningIn:
         return owner is not None
 
     async def _open(
-        self, session: Session, account_id: UUID, factor: str, *, trust: bool, alone: bool = False,
+        self, session: Session, account_id: UUID, factor: str, *, trust: bool, stays: bool, alone: bool = False,
         federated: UUID | None = None,
     ) -> Opened:
         given = RECOVERY_AMR if factor == "recovery_code" else AMR[Kind(factor)]
         return await service.open_session(
-            session, self._caller, self._ports, account_id=account_id, factor=factor, trust=trust,
+            session, self._caller, self._ports, account_id=account_id, factor=factor, trust=trust, stays=stays,
             amr=(given, "user") if alone else (*first_method(federated), given), org_id=federated,
         )
 
     async def _tell_of_fatigue(self, session: Session, account_id: UUID) -> None:
-        """Whoever fails here knows the password: the owner hears of it once a window."""
-        tried = await attempts.tries(
-            session, email="", account_id=account_id, ip=self._ip, now=self._ports.clock()
-        )
-        if tried.factors == FATIGUE:
-            org_id = await organisations.home_of(session, account_id)
-            await alerts.tell(session, self._ports, Topic.PASSWORD_KNOWN, account_id=account_id, org_id=org_id)
+        """Whoever fails here knows the password: the owner and the security log hear of it once a window.
 
-    async def _record_failure(self, account_id: UUID | None, factor: str) -> None:
+        Failures are counted by themselves and one after the other, so that none at once with others is overlooked.
+        """
+        now = self._ports.clock()
+        if await attempts.count(session, "fatigue", str(account_id), now=now) != FATIGUE:
+            return
+        org_id = await organisations.home_of(session, account_id)
+        await alerts.tell(session, self._ports, Topic.PASSWORD_KNOWN, account_id=account_id, org_id=org_id)
+        await self._ports.security_log.record(
+            session, self._caller, "identity:session:suspicious", at=now, success=False, actor_id=account_id,
+            org_id=org_id, subject=("user", account_id), changed=(risk.Signal.FACTOR_FATIGUE,),
+        )
+
+    async def _record_failure(self, account_id: UUID | None, factor: str, *, tried: str) -> None:
         async with self._database.begin(self._caller) as session:
             await service.record_failure(
-                session, self._caller, self._ports, account_id=account_id, factor=factor
+                session, self._caller, self._ports, account_id=account_id, factor=factor, tried=tried
             )
+
+
+def _is_same_means(account: Account, kind: str) -> bool:
+    """Whether a factor shows no more than the password did: a code from the mailbox that the password was set from."""
+    return kind == Kind.EMAIL and account.password_mailed_at is not None

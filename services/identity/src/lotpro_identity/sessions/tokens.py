@@ -1,13 +1,14 @@
 """The tokens identity gives out: access tokens (RFC 9068), tickets between two steps, cookies for the web."""
 
 import hashlib
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import Request, Response
 
 import lotpro_policy
 from lotpro_identity.accounts.domain import Account
@@ -49,6 +50,8 @@ class Opened:
     email: str = ""
     #: Of a device that is trusted from now on.
     device_token: str | None = None
+    #: Whether a browser keeps it when it is closed.
+    stays: bool = False
 
 
 def session_lifetime() -> timedelta:
@@ -145,8 +148,16 @@ def password_mark(account: Account) -> str:
     return hashlib.sha256(account.password_hash.encode()).hexdigest()[:32]
 
 
-def deliver(response: Response, opened: Opened, transport: Transport) -> Tokens:
-    """The tokens in the body, or in `__Host-` cookies that no script can read."""
+def transport_of(request: Request, wanted: Transport) -> Transport:
+    """How the next token comes: whose last one came as a cookie gets a cookie, so that no script ever reads any."""
+    return Transport.COOKIE if api.by_cookie(request) else wanted
+
+
+def deliver(response: Response, opened: Opened, transport: Transport, *, renewed: bool = False) -> Tokens:
+    """The tokens in the body, or in `__Host-` cookies that no script can read.
+
+    A session that begins also gets the cookie that our pages repeat; one that is `renewed` has it.
+    """
     if transport is Transport.BODY:
         return Tokens(
             access_token=opened.access_token, token_type="Bearer", expires_in=ACCESS_SECONDS,  # noqa: S106 - the scheme
@@ -154,7 +165,9 @@ def deliver(response: Response, opened: Opened, transport: Transport) -> Tokens:
         )
     month = int(session_lifetime().total_seconds())
     _set_cookie(response, api.ACCESS_COOKIE, opened.access_token, ACCESS_SECONDS)
-    _set_cookie(response, REFRESH_COOKIE, opened.refresh_token, month)
+    _set_cookie(response, REFRESH_COOKIE, opened.refresh_token, month if opened.stays else None)
+    if not renewed:
+        set_csrf_cookie(response)
     if opened.device_token is not None:
         _set_cookie(response, DEVICE_COOKIE, opened.device_token, int(trust_period().total_seconds()))
     return Tokens(expires_in=ACCESS_SECONDS)
@@ -176,11 +189,20 @@ def deliver_access(response: Response, token: str, transport: Transport) -> Step
     return SteppedUp(expires_in=ACCESS_SECONDS)
 
 
-def _set_cookie(response: Response, name: str, value: str, age: int) -> None:
+def set_csrf_cookie(response: Response) -> None:
+    """A new value for our pages to repeat; they have to read it, and it is worth nothing by itself."""
+    response.set_cookie(
+        api.CSRF_COOKIE, secrets.token_urlsafe(32), path="/", secure=True, httponly=False, samesite="lax"
+    )
+
+
+def _set_cookie(response: Response, name: str, value: str, age: int | None) -> None:
     response.set_cookie(name, value, max_age=age, path="/", secure=True, httponly=True, samesite="lax")
 
 
 def forget_cookies(response: Response) -> None:
     """Take the cookies back."""
-    for name in (api.ACCESS_COOKIE, REFRESH_COOKIE):
-        response.delete_cookie(name, path="/", secure=True, httponly=True, samesite="lax")
+    for name in (api.ACCESS_COOKIE, REFRESH_COOKIE, api.CSRF_COOKIE):
+        response.delete_cookie(
+            name, path="/", secure=True, httponly=name != api.CSRF_COOKIE, samesite="lax"
+        )

@@ -32,6 +32,10 @@ _WORDS = {
         "Somebody knows your lotPro password",
         "Somebody gave your right password and then failed at the second factor several times.",
     ),
+    "code_burst": Words(
+        "Many sign-in codes were sent to you",
+        "Somebody gave your right password and asked for several codes. Give no code to anybody who asks you for one.",
+    ),
     "staff_access": Words(
         "lotPro's staff looks into your organisation",
         "Somebody of lotPro's own staff was given access to your organisation for an hour at most. Who, when and why "

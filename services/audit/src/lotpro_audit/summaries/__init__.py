@@ -1,0 +1,1 @@
+"""How much of what looks like an attack there was, day by day."""
