@@ -4,6 +4,7 @@ import asyncio
 import json
 import zlib
 from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -414,7 +415,7 @@ def _spelled(
         shown: tuple[str | None, ...] = (None, None, None)
         if event.origin_key:
             shown = (b64encode(event.origin_key).decode(), event.origin.ip, event.origin.user_agent)
-        proof = [b64encode(part).decode() for part in prover.path(event.leaf.seq)]
+        proof = [b2a_base64(part, newline=False).decode() for part in prover.path(event.leaf.seq)]
         spelled.append(spelling.spell_event(lines.Event(event.content.decode(), proof, *shown)))
     return _sealed(key, number, b"".join(spelled))
 

@@ -54,7 +54,14 @@ class Prover:
         the tree has no such leaf.
         """
         peak = self._peak(index)
-        path = [self._sibling(level, index >> level ^ 1) for level in range(peak.width.bit_length() - 1)]
+        path: list[bytes] = []
+        height = peak.width.bit_length() - 1
+        for level in range(0, height, TILE_HEIGHT):
+            place = TileId(level // TILE_HEIGHT, index >> (level + TILE_HEIGHT))
+            number = index >> level & (TILE_WIDTH - 1)
+            # A sibling is in the tile that the way up goes through, also at its top.
+            rows = self._levels_of(place)[: height - level]
+            path += [row[number >> up ^ 1] for up, row in enumerate(rows)]
         if peak not in self._above:
             self._above[peak] = [domain.hash_of(part, self._tiles) for part in self._path_above(peak)]
         return path + self._above[peak]
@@ -69,12 +76,6 @@ class Prover:
     def _path_above(self, peak: Range) -> list[Range]:
         """What proves a whole subtree at the edge: the same for all of its leaves."""
         return domain.inclusion(peak.begin, self.size)[peak.width.bit_length() - 1 :]
-
-    def _sibling(self, level: int, number: int) -> bytes:
-        """The hash of whole subtree `number` of those with `2**level` leaves."""
-        within = level % TILE_HEIGHT
-        place = TileId(level // TILE_HEIGHT, number >> (TILE_HEIGHT - within))
-        return self._levels_of(place)[within][number & ((TILE_WIDTH >> within) - 1)]
 
     def _levels_of(self, place: TileId) -> _Levels:
         found = self._levels.get(place)
