@@ -383,10 +383,14 @@ async def open_runtime(
     signer: Signer,
     *,
     clock: Clock | None = None,
+    database_name: str = "",
     **overrides: Any,
 ) -> "service.Runtime[Settings]":
-    """A service's runtime on this test process's database, with tokens of the signer; close it at the end."""
-    name = await postgres.database_of(spec)
+    """A service's runtime on this test process's database, with tokens of the signer; close it at the end.
+
+    `database_name` is that of another one, which its test made.
+    """
+    name = database_name or await postgres.database_of(spec)
     configured = settings(spec, **overrides)
     database = Database(postgres.url(f"{spec.name}_app", APP_PASSWORD, name), password=APP_PASSWORD, pool_size=10)
     runtime: service.Runtime[Settings] = service.Runtime(
