@@ -90,14 +90,15 @@ def accept_restored_log(database: Database, ports: Ports) -> Job:
             restoration = Restoration(newest.era + 1, tree.size, tree.root(), fork=fork, lost=newest.size)
             # The event first: whoever dies between the two begins again, and it is written once.
             async with database.begin(system()) as session:
-                await sequencer.leave(session, ports, _accepted(restoration.era, ports))
+                await sequencer.leave(session, ports, accepted(restoration.era, ports))
             await ports.anchors.restore(restoration, key)
         return {"accepted": int(not run.dry_run), "size": tree.size, "lost": newest.size - fork}
 
     return Job("accept-restored-log", "Take a log that was restored from a backup as it is.", "", work)
 
 
-def _accepted(era: int, ports: Ports) -> SecurityEvent:
+def accepted(era: int, ports: Ports) -> SecurityEvent:
+    """What the log says of it: always the same event of an era, so that it is said once."""
     return SecurityEvent(
         id=uuid5(NOBODY, f"{ACCEPT}:{era}"), occurred_at=ports.clock().astimezone(UTC), action=ACCEPT, success=True,
         actor_kind="system", actor_name="audit",

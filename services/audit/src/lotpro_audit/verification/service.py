@@ -193,8 +193,10 @@ async def _expiries(database: Database, ports: Ports, damages: Damages) -> list[
         rows = await repository.expiries(session)
         if not rows:
             return []
-        newest = await tree_service.newest_checkpoint(session)
-        signed = _opened(newest.note, ports.checkpoint_key().verifier)
+        signed = None
+        with suppress(tree_service.CheckpointUnknown):
+            newest = await tree_service.newest_checkpoint(session)
+            signed = _opened(newest.note, ports.checkpoint_key().verifier)
         paths = {} if signed is None else await _paths(session, [row["seq"] for row in rows], signed.size)
     found = []
     for row in rows:

@@ -19,8 +19,8 @@ from lotpro_audit.events.leaf import NOBODY
 from lotpro_audit.tree.domain import HASH_BYTES, TILE_HEIGHT, TILE_WIDTH
 from lotpro_audit.verification.domain import Damage, Run, root_of
 
-#: Damages that are told one by one; all are counted.
-MOST_TOLD = 20
+#: Damages of a kind that are told one by one; all are counted.
+MOST_TOLD = 5
 TILE_BYTES = TILE_WIDTH * HASH_BYTES
 #: Where in a leaf, after its indexed part, the event's id and the moment of its writing are.
 _ID_KEY = b',"id":"'
@@ -38,7 +38,7 @@ class Damages:
     def add(self, seq: int, what: str, *, count: int = 1) -> None:
         """Something is wrong at a place of the tree, or from there on; -1 is for the log as a whole."""
         self.count += count
-        if len(self.told) < MOST_TOLD:
+        if sum(damage.what == what for damage in self.told) < MOST_TOLD:
             self.told.append(Damage(seq, what))
 
 
@@ -153,11 +153,13 @@ class Walk:
             return
         seqs, leaves, indexed, numbers, organisations = zip(*stretch.rows, strict=True)
         self._leaves(stretch, seqs, leaves)
+        ends = list(map(len, indexed))
         if not all(map(bytes.startswith, leaves, indexed)):
-            for seq, content, says in zip(seqs, leaves, indexed, strict=True):
+            for at, (seq, content, says) in enumerate(zip(seqs, leaves, indexed, strict=True)):
                 if not content.startswith(says):
                     self.damages.add(seq, "its columns are not what its leaf says")
-        rests = [content[at : at + _LOGGED.stop] for content, at in zip(leaves, map(len, indexed), strict=True)]
+                    ends[at] = max(0, content.find(_ID_KEY))
+        rests = [content[end : end + _LOGGED.stop] for content, end in zip(leaves, ends, strict=True)]
         self._claims(stretch, seqs, [rest[_ID] for rest in rests])
         self._checkpoints(stretch, seqs, [rest[_LOGGED] for rest in rests])
         self._sequences(seqs, numbers, organisations)
@@ -167,6 +169,8 @@ class Walk:
         """The whole log was taken: each organisation's sequence must end where its head says it does."""
         for going in self._going:
             self.damages.add(-1, f"the day {going.expiry.day} held places the log does not have")
+        if sum(heads.values()) != size:
+            self.damages.add(-1, "the organisations' heads do not add up to the log")
         last = {organisation or NOBODY: number for organisation, number in self._last.items()}
         where = {organisation or NOBODY: seq for organisation, seq in self._where.items()}
         for organisation, head in heads.items():
