@@ -7,7 +7,7 @@ import sys
 from bench.stack import running_stack
 
 ON_THE_STACK = ("idle", "events", "gateway", "identity")
-ALONE = ("broker", "audit")
+ALONE = ("broker", "audit", "summary")
 
 
 async def _all() -> bool:

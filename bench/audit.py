@@ -98,6 +98,8 @@ async def _running_log() -> AsyncIterator[Log]:
         key = base64.b64encode(secrets.token_bytes(32)).decode()
         runtime = await testing.open_runtime(
             app.SERVICE, server, testing.Signer(), sealing_key=key, checkpoint_key=key,
+            # Nothing answers there: a log is led without its anchors as well.
+            blob_url="https://localhost:1/blob",
         )
         runtime.clock = clock
         ports = app.ports(runtime)
@@ -257,11 +259,11 @@ def _questions(dice: random.Random) -> dict[str, Callable[[str], dict[str, str]]
 async def _verification(log: Log) -> bool:
     """Hold the large log against its tree."""
     begun = time.perf_counter()
-    found = await verification.verify_log(log.runtime.database, log.ports)
+    found = await verification.verify_log(log.runtime.database, log.ports, as_of=log.clock())
     elapsed = time.perf_counter() - begun
-    assert not found.damages, found.damages[:3]
+    assert found.damages.count == 0, found.damages.told
     return figure.report(
-        "audit_verify", found.rows / elapsed, "rows/s", bar=200_000, better="higher", n=found.rows,
+        "audit_verify", found.events / elapsed, "rows/s", bar=200_000, better="higher", n=found.events,
         note="leaf hashes, columns, sequences, tiles, root and signature",
     )
 

@@ -70,7 +70,8 @@ FREE = {
     "begin_step_up", "step_up", "switch_organisation", "list_devices", "revoke_device", "revoke_all_devices",
     "get_current_organisation", "list_own_organisations", "create_organisation", "leave_organisation",
     "list_own_events", "open_access", "close_access", "get_picture", "set_own_picture", "remove_own_picture",
-    "get_preferences", "set_preferences", "clear_preferences",
+    "get_preferences", "set_preferences", "clear_preferences", "report_views", "view_usage_objection",
+    "object_to_usage", "withdraw_usage_objection",
 }
 
 

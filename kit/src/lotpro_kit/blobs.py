@@ -1,4 +1,4 @@
-"""A service's container in Azure Blob Storage: contents below 1 MiB that are put, read and deleted whole."""
+"""A service's container in Azure Blob Storage: contents below 1 MiB that are put, listed, read and deleted whole."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,13 @@ class BlobExists(errors.Conflict):
 
     code = "blobs.exists"
     message = "This is stored already."
+
+
+class BlobImmutable(errors.Conflict):
+    """The container's retention policy lets nobody replace or delete what is in it."""
+
+    code = "blobs.immutable"
+    message = "This must stay as it is."
 
 
 class BlobMissing(errors.NotFound):
@@ -64,7 +71,8 @@ class Blobs:
         """Store a content and answer its etag.
 
         Raises BlobExists when there is one and neither `overwrite` nor `if_match` is given, PreconditionFailed when it
-        is not the version `if_match` names (any more), Unavailable when storage does not answer.
+        is not the version `if_match` names (any more), BlobImmutable when the container keeps what it has, Unavailable
+        when storage does not answer.
         """
         condition: dict[str, Any] = {}
         if if_match:
@@ -75,11 +83,11 @@ class Blobs:
                 content_settings=ContentSettings(content_type=content_type), **condition,
             )
         except ResourceExistsError as error:
-            raise BlobExists from error
+            raise (BlobImmutable() if _is_immutable(error) else BlobExists()) from error
         except HttpResponseError as error:
             if error.status_code == 412:
                 raise errors.PreconditionFailed from error
-            raise _unavailable(error) from error
+            raise (BlobImmutable() if _is_immutable(error) else _unavailable(error)) from error
         except AzureError as error:
             raise _unavailable(error) from error
         return str(stored["etag"])
@@ -97,7 +105,7 @@ class Blobs:
         return Blob(content, str(properties.content_settings.content_type), str(properties.etag))
 
     async def delete(self, name: str) -> bool:
-        """Delete the content of this name; False when there is none. Raises Unavailable."""
+        """Delete the content of this name; False when there is none. Raises BlobImmutable and Unavailable."""
         try:
             await self._blob(name).delete_blob()
         except ResourceNotFoundError as error:
@@ -105,8 +113,24 @@ class Blobs:
                 raise _unavailable(error) from error
             return False
         except AzureError as error:
-            raise _unavailable(error) from error
+            raise (BlobImmutable() if _is_immutable(error) else _unavailable(error)) from error
         return True
+
+    async def names(self, prefix: str, *, limit: int | None = None) -> list[str]:
+        """The first names that begin with a prefix, in the order of their bytes; all of them without a limit.
+
+        Raises Unavailable.
+        """
+        container = self._client.get_container_client(self._container)
+        found: list[str] = []
+        try:
+            async for name in container.list_blob_names(name_starts_with=prefix, results_per_page=limit):
+                if len(found) == limit:
+                    break
+                found.append(name)
+        except AzureError as error:
+            raise _unavailable(error) from error
+        return found
 
     async def close(self) -> None:
         """Close the connections."""
@@ -119,6 +143,12 @@ class Blobs:
 def _is_of_blob(error: ResourceNotFoundError) -> bool:
     """Whether the blob is missing; a container that is missing is somebody's mistake, not an answer."""
     return str(getattr(error, "error_code", "")) in ("BlobNotFound", "StorageErrorCode.BLOB_NOT_FOUND")
+
+
+def _is_immutable(error: AzureError) -> bool:
+    return str(getattr(error, "error_code", "")) in (
+        "BlobImmutableDueToPolicy", "StorageErrorCode.BLOB_IMMUTABLE_DUE_TO_POLICY"
+    )
 
 
 def _unavailable(error: AzureError) -> errors.Unavailable:

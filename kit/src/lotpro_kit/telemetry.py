@@ -1,4 +1,4 @@
-"""Logs (structlog JSON on stdout) and OpenTelemetry traces; neither ever carries personal data or a payload."""
+"""Logs (structlog JSON on stdout), OpenTelemetry traces and counts; none ever carries personal data or a payload."""
 
 import logging
 import re
@@ -6,11 +6,15 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import structlog
-from opentelemetry import trace
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -22,7 +26,7 @@ _tracer = trace.get_tracer("lotpro")
 
 
 def configure(service: str, *, otlp_endpoint: str = "", trace_ratio: float = 0.1, level: str = "INFO") -> None:
-    """Set up logging and tracing of this process, once, from `__main__`."""
+    """Set up logging, tracing and counting in this process, once, from `__main__`."""
     structlog.configure(
         processors=[
             _of_service(service),
@@ -38,19 +42,22 @@ def configure(service: str, *, otlp_endpoint: str = "", trace_ratio: float = 0.1
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
     if otlp_endpoint:
-        provider = TracerProvider(
-            resource=Resource.create({"service.name": service, "service.namespace": "lotpro"}),
-            sampler=ParentBased(TraceIdRatioBased(trace_ratio)),
-        )
+        resource = Resource.create({"service.name": service, "service.namespace": "lotpro"})
+        provider = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(trace_ratio)))
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{otlp_endpoint}/v1/traces")))
         trace.set_tracer_provider(provider)
+        exporter = OTLPMetricExporter(endpoint=f"{otlp_endpoint}/v1/metrics")
+        metrics.set_meter_provider(MeterProvider([PeriodicExportingMetricReader(exporter)], resource))
 
 
 def shutdown() -> None:
-    """Send what spans are left."""
+    """Send what spans and counts are left."""
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
         provider.shutdown()
+    counts = metrics.get_meter_provider()
+    if isinstance(counts, MeterProvider):
+        counts.shutdown()
 
 
 class _Forward(logging.Handler):
@@ -136,3 +143,13 @@ def trace_id() -> str:
     """The present trace id as 32 hex digits, or empty text."""
     current = trace.get_current_span().get_span_context()
     return f"{current.trace_id:032x}" if current.is_valid else ""
+
+
+def count(name: str, number: int = 1) -> None:
+    """Add to a count that is sent to the collector every minute, and at the end of the process."""
+    _counter(name).add(number)
+
+
+@cache
+def _counter(name: str) -> metrics.Counter:
+    return metrics.get_meter("lotpro").create_counter(name)

@@ -398,10 +398,14 @@ async def open_runtime(
     signer: Signer,
     *,
     clock: Clock | None = None,
+    database_name: str = "",
     **overrides: Any,
 ) -> "service.Runtime[Settings]":
-    """A service's runtime on this test process's database, with tokens of the signer; close it at the end."""
-    name = await postgres.database_of(spec)
+    """A service's runtime on this test process's database, with tokens of the signer; close it at the end.
+
+    `database_name` is that of another one, which its test made.
+    """
+    name = database_name or await postgres.database_of(spec)
     configured = settings(spec, **overrides)
     # Nobody is turned away because the machine is busy: how long requests wait for each other is no test's matter.
     database = Database(

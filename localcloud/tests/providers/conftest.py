@@ -16,7 +16,7 @@ from lotpro_localcloud import certificates, keys
 from lotpro_localcloud.state import write_json
 
 OFFICER = "c0ffee00-0000-4000-8000-000000000000"
-SERVICES = ("billing", "notifications")
+SERVICES = ("billing", "notifications", "audit")
 SECRETS = {
     "billing-stripe-api-key": "sk_test_of_this_test",
     "billing-stripe-webhook-secret": "whsec_new,whsec_old",

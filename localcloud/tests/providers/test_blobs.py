@@ -14,7 +14,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from localcloud.tests.providers.conftest import Cloud, Receiver, be, start
 from lotpro_kit import errors
-from lotpro_kit.blobs import BlobExists, BlobMissing, Blobs
+from lotpro_kit.blobs import BlobExists, BlobImmutable, BlobMissing, Blobs
 from lotpro_localcloud import keys
 
 TYPE = "image/webp"
@@ -67,9 +67,51 @@ async def test_nothing_is_replaced_by_accident(billing: Blobs) -> None:
         await billing.put(name, b"four", content_type=TYPE, if_match=second)
 
 
+@pytest.mark.parametrize("limit", [None, 1, 2, 3, 9])
+async def test_names_are_listed_by_prefix_in_their_order(billing: Blobs, limit: int | None) -> None:
+    folder = uuid4().hex
+    for name in ("b", "a", "c&<é>", "a/1"):
+        await billing.put(f"{folder}/{name}", b"", content_type=TYPE)
+    await billing.put(f"{folder}2/a", b"", content_type=TYPE)
+    wanted = [f"{folder}/{name}" for name in ("a", "a/1", "b", "c&<é>")]
+    assert await billing.names(f"{folder}/", limit=limit) == wanted[:limit]
+    assert await billing.names(f"{folder}/d", limit=limit) == []
+
+
+async def test_long_lists_come_in_pages(cloud: Cloud, billing: Blobs) -> None:
+    folder = uuid4().hex
+    for number in range(5):
+        await billing.put(f"{folder}/{number}", b"", content_type=TYPE)
+    async with (
+        ManagedIdentityCredential(client_id=keys.client_id("billing")) as credential,
+        BlobServiceClient(url_of(cloud), credential, connection_verify=cloud.ca, retry_total=0) as client,
+    ):
+        listed = client.get_container_client("billing").list_blobs(name_starts_with=folder, results_per_page=2)
+        pages = [[blob.name async for blob in page] async for page in listed.by_page()]
+    assert [[name[-1] for name in page] for page in pages] == [["0", "1"], ["2", "3"], ["4"]]
+
+
+async def test_what_audit_put_stays_as_it_is(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    be(monkeypatch, cloud, "audit")
+    name = uuid4().hex
+    async with blobs(cloud, identity="audit", container="audit") as audit:
+        etag = await audit.put(name, b"one", content_type=TYPE)
+        for attempt in (
+            audit.put(name, b"two", content_type=TYPE, overwrite=True),
+            audit.put(name, b"two", content_type=TYPE, if_match=etag), audit.delete(name),
+        ):
+            with pytest.raises(BlobImmutable):
+                await attempt
+        with pytest.raises(BlobExists):
+            await audit.put(name, b"two", content_type=TYPE)
+        assert (await audit.get(name)).content == b"one"
+
+
 async def test_a_container_is_for_its_service_alone(cloud: Cloud) -> None:
     async with blobs(cloud, container="notifications") as foreign:
-        for attempt in (foreign.get("x"), foreign.delete("x"), foreign.put("x", b"", content_type=TYPE)):
+        for attempt in (
+            foreign.get("x"), foreign.delete("x"), foreign.put("x", b"", content_type=TYPE), foreign.names("")
+        ):
             with pytest.raises(errors.Unavailable):
                 await attempt
 

@@ -73,8 +73,7 @@ class Log:
 
     @property
     def consumer(self) -> bus.BurstConsumer:
-        [consumer] = self.parts.consumers
-        assert isinstance(consumer, bus.BurstConsumer)
+        [consumer] = [one for one in self.parts.consumers if isinstance(one, bus.BurstConsumer)]
         return consumer
 
     @asynccontextmanager
@@ -111,12 +110,12 @@ class Log:
 
 
 @asynccontextmanager
-async def opened(postgres: testing.Postgres, signer: testing.Signer) -> AsyncIterator[Log]:
+async def opened(postgres: testing.Postgres, signer: testing.Signer, **overrides: Any) -> AsyncIterator[Log]:
     """The service on a server's database, written by nobody yet."""
     clock = testing.Clock()
     runtime = await testing.open_runtime(
         app.SERVICE, postgres, signer, clock=clock, sealing_key=testing.AUDIT_SEALING_KEY,
-        checkpoint_key=testing.AUDIT_CHECKPOINT_KEY
+        checkpoint_key=testing.AUDIT_CHECKPOINT_KEY, **overrides,
     )
     try:
         yield Log(runtime, app.wire(runtime), signer, postgres, clock)
@@ -125,8 +124,10 @@ async def opened(postgres: testing.Postgres, signer: testing.Signer) -> AsyncIte
 
 
 @pytest.fixture
-async def unled(postgres: testing.Postgres, signer: testing.Signer) -> AsyncIterator[Log]:
-    async with opened(postgres, signer) as unwritten:
+async def unled(
+    postgres: testing.Postgres, signer: testing.Signer, storage: testing.Storage
+) -> AsyncIterator[Log]:
+    async with opened(postgres, signer, blob_url=storage.url, ca_bundle=storage.ca_bundle) as unwritten:
         yield unwritten
 
 

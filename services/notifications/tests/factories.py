@@ -30,6 +30,8 @@ class Identity(identity_pb2_grpc.IdentityServiceServicer):
     def __init__(self) -> None:
         self.people: dict[str, identity_pb2.Contact] = {}
         self.owners: dict[str, list[str]] = {}
+        #: Organisation -> role -> people, besides its owners.
+        self.others: dict[str, dict[str, list[str]]] = {}
         self.codes: dict[str, identity_pb2.RevealCodeResponse] = {}
         self.away = False
 
@@ -59,8 +61,12 @@ class Identity(identity_pb2_grpc.IdentityServiceServicer):
         return identity_pb2.GetContactsResponse(contacts=known)
 
     async def GetMembers(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        members = [identity_pb2.Member(user_id=user_id) for user_id in self.owners.get(request.org_id, [])]
-        return identity_pb2.GetMembersResponse(members=members)
+        by_role = {"org_owner": self.owners.get(request.org_id, []), **self.others.get(request.org_id, {})}
+        chosen = dict.fromkeys(
+            user_id for role, people in by_role.items() for user_id in people
+            if not request.roles or role in request.roles
+        )
+        return identity_pb2.GetMembersResponse(members=[identity_pb2.Member(user_id=user_id) for user_id in chosen])
 
     async def GetOrganisation(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         raise errors.NotFound

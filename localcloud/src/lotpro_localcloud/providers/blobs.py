@@ -1,4 +1,8 @@
-"""Blob Storage's REST API: each service has a container of its name, for it alone; contents are put and read whole."""
+"""Blob Storage's REST API: each service has a container of its name, for it alone; contents are put and read whole.
+
+Audit's container has what Azure calls a time-based retention policy: what was put into it can be neither replaced nor,
+for ten years, deleted.
+"""
 
 import base64
 import hashlib
@@ -6,8 +10,8 @@ import json
 import os
 import re
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from email.utils import format_datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
 from uuid import uuid4
 from xml.sax.saxutils import escape
@@ -23,6 +27,10 @@ AUDIENCE = "https://storage.azure.com"
 OLDEST_VERSION = "2017-11-09"
 #: A machine to develop on need not hold Azure's 5000 MiB in memory.
 LARGEST = 16 * 2**20
+#: Containers whose blobs are immutable, and for how long after they were made.
+RETAINED = {"audit": timedelta(days=3650)}
+#: Names on one page of a list: Azure's own limit.
+PAGE = 5000
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
@@ -54,17 +62,23 @@ class Blobs:
 
     def routes(self) -> list[Route]:
         """The endpoints."""
-        return [Route("/blob/{container}/{name:path}", self._endpoint, methods=["GET", "HEAD", "PUT", "DELETE"])]
+        return [
+            Route("/blob/{container}", self._endpoint, methods=["GET"]),
+            Route("/blob/{container}/{name:path}", self._endpoint, methods=["GET", "HEAD", "PUT", "DELETE"]),
+        ]
 
     async def _endpoint(self, request: Request) -> Response:
         common = {"x-ms-request-id": str(uuid4()), "x-ms-version": request.headers.get("x-ms-version", "")}
         if asked := request.headers.get("x-ms-client-request-id"):
             common["x-ms-client-request-id"] = asked
         try:
-            file = self._file(request, self._principal(request))
+            folder = self._container(request, self._principal(request))
             content = await _content(request) if request.method == "PUT" else b""
             # From here on nothing is awaited: a condition holds until what depends on it is done.
-            response = self._answer(request, file, content)
+            if "name" in request.path_params:
+                response = self._answer(request, _file(request, folder), content)
+            else:
+                response = _list(request, folder)
         except Refused as refused:
             response = _refusal(request, refused, authority=self._tenant.issuer.removesuffix("/v2.0"))
         response.headers.update(common)
@@ -83,18 +97,14 @@ class Blobs:
             raise Refused(401, "InvalidAuthenticationInfo")
         return principal
 
-    def _file(self, request: Request, principal: Principal) -> Path:
-        """Where a blob is; names are hashed, for they may be anything."""
-        container, name = str(request.path_params["container"]), str(request.path_params["name"])
+    def _container(self, request: Request, principal: Principal) -> Path:
+        """Where a container's blobs are."""
+        container = str(request.path_params["container"])
         if principal.service != container:
             raise Refused(403, "AuthorizationPermissionMismatch")
         if container not in self._tenant.services():
             raise Refused(404, "ContainerNotFound")
-        if request.query_params.keys() & {"comp", "restype", "snapshot", "versionid"}:
-            raise Refused(400, "UnsupportedQueryParameter")
-        if not name or len(name) > 1024:
-            raise Refused(400, "InvalidResourceName")
-        return self._folder / container / hashlib.sha256(name.encode()).hexdigest()
+        return self._folder / container
 
     def _answer(self, request: Request, file: Path, content: bytes) -> Response:
         found = _read(file)
@@ -105,12 +115,60 @@ class Blobs:
         properties, stored = found
         _check_match(request, properties)
         if request.method == "DELETE":
+            kept = RETAINED.get(request.path_params["container"])
+            if kept and datetime.now(UTC) < parsedate_to_datetime(properties.created) + kept:
+                raise Refused(409, "BlobImmutableDueToPolicy")
             file.unlink()
             _sync(file.parent)
             return Response(status_code=202, headers={"x-ms-delete-type-permanent": "true"})
         if request.headers.get("if-none-match") in (properties.etag, "*"):
             raise Refused(304, "ConditionNotMet")
         return _get(request, properties, stored)
+
+
+def _file(request: Request, folder: Path) -> Path:
+    """Where a blob is; names are hashed, for they may be anything."""
+    name = str(request.path_params["name"])
+    if request.query_params.keys() & {"comp", "restype", "snapshot", "versionid"}:
+        raise Refused(400, "UnsupportedQueryParameter")
+    if not name or len(name) > 1024:
+        raise Refused(400, "InvalidResourceName")
+    return folder / hashlib.sha256(name.encode()).hexdigest()
+
+
+def _list(request: Request, folder: Path) -> Response:
+    """List Blobs: a page of those whose names begin with a prefix, in the order of their names."""
+    asked = request.query_params
+    if (asked.get("restype"), asked.get("comp")) != ("container", "list") or asked.keys() & {"delimiter", "include"}:
+        raise Refused(400, "UnsupportedQueryParameter")
+    most = asked.get("maxresults", str(PAGE))
+    if not most.isdecimal() or not 1 <= int(most) <= PAGE:
+        raise Refused(400, "OutOfRangeQueryParameterValue")
+    stored = (_read(file) for file in folder.iterdir() if not file.suffix) if folder.exists() else ()
+    names = sorted(
+        (found[0].name, found[0], len(found[1]))
+        for found in stored
+        if found and found[0].name.startswith(asked.get("prefix", "")) and found[0].name >= asked.get("marker", "")
+    )
+    page, rest = names[: int(most)], names[int(most) :]
+    blobs = "".join(_listed(properties, size) for _, properties, size in page)
+    # A marker may be anything that only the service understands.
+    body = (
+        f'<?xml version="1.0" encoding="utf-8"?><EnumerationResults ContainerName="{folder.name}">'
+        f"<Prefix>{escape(asked.get('prefix', ''))}</Prefix><MaxResults>{most}</MaxResults><Blobs>{blobs}</Blobs>"
+        f"<NextMarker>{escape(rest[0][0]) if rest else ''}</NextMarker></EnumerationResults>"
+    )
+    return Response(body, media_type="application/xml")
+
+
+def _listed(properties: Properties, size: int) -> str:
+    return (
+        f"<Blob><Name>{escape(properties.name)}</Name><Properties>"
+        f"<Creation-Time>{properties.created}</Creation-Time><Last-Modified>{properties.modified}</Last-Modified>"
+        f"<Etag>{properties.etag.strip(chr(34))}</Etag><Content-Length>{size}</Content-Length>"
+        f"<Content-Type>{escape(properties.content_type)}</Content-Type><Content-MD5>{properties.md5}</Content-MD5>"
+        "<BlobType>BlockBlob</BlobType></Properties></Blob>"
+    )
 
 
 async def _content(request: Request) -> bytes:
@@ -133,6 +191,8 @@ def _put(request: Request, file: Path, content: bytes, found: Properties | None)
         raise Refused(409, "BlobAlreadyExists")
     if found is not None and request.headers.get("if-none-match") == found.etag:
         raise Refused(412, "ConditionNotMet")
+    if found is not None and request.path_params["container"] in RETAINED:
+        raise Refused(409, "BlobImmutableDueToPolicy")
     md5 = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
     if request.headers.get("content-md5", md5) != md5:
         raise Refused(400, "Md5Mismatch")

@@ -18,3 +18,9 @@ api.idempotency_table(METADATA)
 RETENTION = "retention"
 #: and this one read everything to prove that it is as it was written.
 VERIFICATION = "verification"
+#: This one sees how far each organisation's log was held against its alerts,
+ALERTS = "alerts"
+#: this one the streams that there is something to send to,
+STREAMS = "streams"
+#: and this one page views, to count them, and who objects to that.
+USAGE = "usage"

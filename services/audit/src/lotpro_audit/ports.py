@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lotpro_audit.tree.anchors import Anchors
 from lotpro_audit.tree.notes import SigningKey
 from lotpro_kit.clock import Clock
 from lotpro_kit.crypto import BlindIndex, Keyring
@@ -11,11 +12,12 @@ from lotpro_kit.security_log import SecurityLog
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Keys, the security log and the time. Keys are made when they are first asked for."""
+    """Keys, anchors, the security log and the time. Keys are made when they are first asked for."""
 
     keyring: Keyring
     blind_index: BlindIndex
     sealing_key: Callable[[], str]
     checkpoint_key: Callable[[], SigningKey]
+    anchors: Anchors
     security_log: SecurityLog
     clock: Clock

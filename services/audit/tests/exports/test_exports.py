@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from lotpro_audit import app
 from lotpro_audit.events import domain as events_domain
 from lotpro_audit.events import service as events
-from lotpro_audit.events.repository import Filter
+from lotpro_audit.events.domain import Filter
 from lotpro_audit.exports import domain, service
 from lotpro_audit.exports.models import CHUNKS
 from lotpro_audit.tree.notes import Checkpoint

@@ -1,6 +1,7 @@
 """What audit answers the privacy service, and nobody else."""
 
 from collections.abc import Awaitable
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import grpc
@@ -10,9 +11,11 @@ import pytest
 from lotpro.audit.v1 import audit_pb2, audit_pb2_grpc
 from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
 from lotpro_audit import app
+from lotpro_audit.events import domain
 from lotpro_audit.participant.rpc import ParticipantRpc
 from lotpro_kit import ids, rpc, service, testing
 from services.audit.tests.conftest import Log
+from services.audit.tests.legal import expire, noon, place
 
 CUSTOMER, USER = participant_pb2.SUBJECT_KIND_CUSTOMER, participant_pb2.SUBJECT_KIND_USER
 
@@ -62,6 +65,39 @@ async def test_a_long_export_is_told_to_its_end(log: Log) -> None:
         request = participant_pb2.ExportRequest(subject=subject(USER, log.org_id, log.actor_id))
         found = [item.record_id async for item in stub.Export(request)]
     assert found == sorted(made)
+
+
+async def test_what_a_hold_keeps_of_a_person_is_told_and_marked(log: Log) -> None:
+    over = domain.oldest_day(log.clock()) - timedelta(days=1)
+    old = await log.take_at(noon(over), log.act("identity:session:create", at=noon(over)))
+    seen = await log.take_at(
+        noon(over),
+        log.act("identity:member:update", at=noon(over) + timedelta(seconds=1), actor_id=str(uuid4()),
+                subject_kind="user", subject_id=str(log.actor_id)),
+    )
+    await log.take_at(noon(over), log.act(at=noon(over), actor_id=str(uuid4())))
+    await log.take(log.act())
+    async with log.client("compliance") as officer:
+        await place(officer)
+    await expire(log)
+    async with testing.serve_rpc(log.parts, log.runtime, log.signer) as channel_as:
+        stub = participant_pb2_grpc.PrivacyParticipantServiceStub(channel_as("privacy"))
+        asked = subject(USER, log.org_id, log.actor_id)
+        found = [item async for item in stub.Export(participant_pb2.ExportRequest(subject=asked))]
+        discovered = await stub.Discover(participant_pb2.DiscoverRequest(subject=asked))
+        other = participant_pb2.ExportRequest(subject=subject(USER, uuid4(), log.actor_id))
+        assert [item async for item in stub.Export(other)] == []
+    assert [(item.table, item.fields["action"], "held" in item.fields) for item in found] == [
+        ("events", "inventory:vehicle:sell", False),
+        ("held_events", "identity:session:create", True),
+        ("held_events", "identity:member:update", True),
+    ]
+    assert [item.record_id for item in found[1:]] == [str(old), str(seen)]
+    assert [item.third_party for item in found[1:]] == [False, True]
+    assert found[1].fields["held"] is True
+    assert found[1].fields["ip"] == "203.0.113.9"
+    assert "ip" not in found[2].fields
+    assert [(entry.table, entry.count) for entry in discovered.counts] == [("events", 1), ("held_events", 2)]
 
 
 async def test_strangers_and_other_services_are_refused(log: Log) -> None:

@@ -13,7 +13,6 @@ from lotpro_identity.breakglass.domain import Staff
 from lotpro_identity.challenges.domain import Codes
 from lotpro_identity.clients.breaches import Breaches
 from lotpro_identity.clients.oidc import Providers
-from lotpro_identity.clients.web import Web
 from lotpro_identity.db import METADATA, ROOM
 from lotpro_identity.devices import api as devices_api
 from lotpro_identity.factors import api as factors_api
@@ -45,6 +44,7 @@ from lotpro_identity.sessions import api as sessions_api
 from lotpro_identity.settings import Settings
 from lotpro_kit import rpc, service
 from lotpro_kit.settings import Secret
+from lotpro_kit.web import Web
 
 
 def wire(runtime: service.Runtime[Settings]) -> service.Parts:

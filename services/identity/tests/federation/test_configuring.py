@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 
 from lotpro_identity import app
-from lotpro_identity.clients.web import Unreachable, Web, is_public
 from lotpro_kit import testing
+from lotpro_kit.web import Unreachable, Web
 from services.identity.tests.conftest import PREFIX
 from services.identity.tests.federation.conftest import Sso
 from services.identity.tests.federation.provider import CLIENT_SECRET
@@ -99,21 +99,6 @@ async def test_we_do_not_go_where_an_owner_must_not_send_us(sso: Sso) -> None:
     for issuer, code in INSIDE:
         answer = await sso.configure(issuer=issuer)
         assert (answer.status_code, answer.json()["code"]) == (422, f"identity.federation_{code}")
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("93.184.216.34", True), ("2606:2800:220:1:248:1893:25c8:1946", True), ("127.0.0.1", False),
-        ("0.0.0.0", False), ("10.1.2.3", False), ("172.16.0.1", False), ("192.168.1.1", False),
-        ("169.254.169.254", False), ("168.63.129.16", False), ("100.64.0.1", False), ("224.0.0.1", False),
-        ("255.255.255.255", False), ("::1", False), ("::", False), ("fe80::1", False), ("fe80::1%eth0", False),
-        ("fc00::1", False), ("ff02::1", False), ("::ffff:10.0.0.1", False), ("64:ff9b::7f00:1", False),
-        ("2002:7f00:1::", False), ("no address", False),
-    ],
-)
-def test_which_addresses_are_public(address: str, public: bool) -> None:
-    assert is_public(address) is public
 
 
 async def test_the_sandbox_is_exactly_what_the_settings_name(sso: Sso) -> None:

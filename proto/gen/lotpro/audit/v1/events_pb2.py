@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1clotpro/audit/v1/events.proto\x12\x0flotpro.audit.v1\"(\n\nDayExpired\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1clotpro/audit/v1/events.proto\x12\x0flotpro.audit.v1\"(\n\nDayExpired\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"{\n\x0b\x41lertRaised\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x10\n\x08\x61lert_id\x18\x02 \x01(\t\x12\x11\n\traised_id\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x05\x12\x0f\n\x07minutes\x18\x05 \x01(\x05\x12\x17\n\x0frecipient_roles\x18\x06 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,4 +33,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DAYEXPIRED']._serialized_start=49
   _globals['_DAYEXPIRED']._serialized_end=89
+  _globals['_ALERTRAISED']._serialized_start=91
+  _globals['_ALERTRAISED']._serialized_end=214
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,10 @@
 isort:skip_file
 What happened in audit. Ids only."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -40,3 +42,43 @@ class DayExpired(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DayExpired: _TypeAlias = DayExpired  # noqa: Y015
+
+@_typing.final
+class AlertRaised(_message.Message):
+    """An alert that an organisation keeps on its log was raised. Whoever is told finds the rest in audit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORG_ID_FIELD_NUMBER: _builtins.int
+    ALERT_ID_FIELD_NUMBER: _builtins.int
+    RAISED_ID_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    MINUTES_FIELD_NUMBER: _builtins.int
+    RECIPIENT_ROLES_FIELD_NUMBER: _builtins.int
+    org_id: _builtins.str
+    alert_id: _builtins.str
+    raised_id: _builtins.str
+    count: _builtins.int
+    """So many events within so many minutes."""
+    minutes: _builtins.int
+    @_builtins.property
+    def recipient_roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Roles of the organisation's people who are to be told."""
+
+    def __init__(
+        self,
+        *,
+        org_id: _builtins.str = ...,
+        alert_id: _builtins.str = ...,
+        raised_id: _builtins.str = ...,
+        count: _builtins.int = ...,
+        minutes: _builtins.int = ...,
+        recipient_roles: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "count", b"count", "minutes", b"minutes", "org_id", b"org_id", "raised_id", b"raised_id", "recipient_roles", b"recipient_roles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlertRaised: _TypeAlias = AlertRaised  # noqa: Y015

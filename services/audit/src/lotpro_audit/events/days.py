@@ -18,7 +18,6 @@ from lotpro_audit.verification import service as verification
 from lotpro_kit import outbox
 from lotpro_kit.db import Session
 
-EXPIRE = "audit:day:expire"
 #: The clause that days go by.
 CLAUSE = "retention.security-logs"
 #: So many keys are looked at in one transaction.
@@ -84,7 +83,7 @@ async def prepare(session: Session, day: date, *, now: datetime) -> Going | None
     }
     return Going(
         SecurityEvent(
-            id=event_id(day), occurred_at=now.astimezone(UTC), action=EXPIRE, success=True, actor_kind="system",
+            id=event_id(day), occurred_at=now.astimezone(UTC), action=domain.EXPIRE, success=True, actor_kind="system",
             actor_name="audit", expiry=expiry,
         ),
         runs,
@@ -94,7 +93,7 @@ async def prepare(session: Session, day: date, *, now: datetime) -> Going | None
 
 def event_id(day: date) -> UUID:
     """The id of the event that says that a day went: always the same, so that it is said once."""
-    return uuid5(NOBODY, f"{EXPIRE}:{day.isoformat()}")
+    return uuid5(NOBODY, f"{domain.EXPIRE}:{day.isoformat()}")
 
 
 async def drop(session: Session, day: date, *, going: Going | None, place: Any, now: datetime) -> None:

@@ -16,6 +16,8 @@ from lotpro_kit.caller import Origin
 DAYS_AHEAD = 7
 #: An event may be this far ahead of our clock.
 AHEAD = timedelta(days=1)
+#: What the log says of a day that went.
+EXPIRE = "audit:day:expire"
 
 
 _UUID = r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?"
@@ -65,12 +67,32 @@ class SecurityEvent:
     session_id: str = ""
     factor: str = ""
     feature: str = ""
+    duration_ms: int = 0
     request_id: str = ""
     trace_id: str = ""
     changed_fields: tuple[str, ...] = ()
     origin: Origin = field(default_factory=Origin)
     #: What the log says of a day that went; only the log itself says this.
     expiry: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events are asked for; None asks for all. `subject_id` also finds acts that concerned that person."""
+
+    actor_id: UUID | None = None
+    subject_id: UUID | None = None
+    store_id: UUID | None = None
+    session_id: UUID | None = None
+    ip_index: bytes | None = None
+    action: str | None = None
+    success: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def spelled(self) -> str:
+        """The filter as a text, which a cursor is bound to."""
+        return repr(self)
 
 
 def retention() -> timedelta:
@@ -176,6 +198,9 @@ _NOUNS: dict[str, Ocsf] = {
     "identity:federation": _ENTITY,
     "identity:provisioning": _ENTITY,
     "audit:page": _WEB,
+    "audit:alert": _ENTITY,
+    "audit:stream": _ENTITY,
+    "audit:usage": _ENTITY,
 }
 _ACTIONS: dict[str, Ocsf] = {
     "identity:session:refresh_reuse": _FINDING,
@@ -184,6 +209,8 @@ _ACTIONS: dict[str, Ocsf] = {
     "identity:factor:send_code": _AUTHENTICATION,
     "identity:federation:link": _ACCOUNT,
     "identity:organisation:transfer": _ACCESS,
+    "audit:log:damage": _FINDING,
+    "audit:alert:raise": _FINDING,
 }
 
 #: Activities of a class, by the verb; what is not here is "Other" (99).
@@ -195,11 +222,11 @@ _CRUD = {
         _CREATE,
     ),
     **dict.fromkeys(("view", "list", "export", "read", "answer", "summarise", "prove", "download"), _READ),
-    **dict.fromkeys(("update", "rename", "extend", "release"), _UPDATE),
+    **dict.fromkeys(("update", "rename", "extend", "release", "pause", "resume", "rotate"), _UPDATE),
     **dict.fromkeys(("remove", "delete", "revoke", "revoke_token", "expire", "cancel"), _DELETE),
 }
 _ACTIVITIES: dict[Ocsf, dict[str, int]] = {
-    _FINDING: {"refresh_reuse": 1, "suspicious": 1},
+    _FINDING: {"refresh_reuse": 1, "suspicious": 1, "damage": 1, "raise": 1},
     _ACCOUNT: {
         "sign_up": 1, "reopen": 2, "change": 3, "reset": 4, "close": 5, "delete": 6, "anonymise": 6, "lock": 9,
         "enrol": 10, "remove": 11,

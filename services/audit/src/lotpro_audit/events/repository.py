@@ -1,13 +1,13 @@
 """SQL of reading the log, and of its days."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, tuple_
 
+from lotpro_audit.events.domain import Filter
 from lotpro_audit.events.models import EVENTS, EXPIRED_RUNS, EXPIRIES
 from lotpro_kit.db import Session
 
@@ -17,34 +17,16 @@ Position = tuple[datetime, int]
 _WINDOWS = (1, 7, 30)
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which events are asked for; None asks for all. `subject_id` also finds acts that concerned that person."""
-
-    actor_id: UUID | None = None
-    subject_id: UUID | None = None
-    store_id: UUID | None = None
-    session_id: UUID | None = None
-    ip_index: bytes | None = None
-    action: str | None = None
-    success: bool | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def spelled(self) -> str:
-        """The filter as a text, which a cursor is bound to."""
-        return repr(self)
-
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """The filter as SQL, but for its times."""
-        found = [
-            EVENTS.c[name] == value
-            for name in ("actor_id", "store_id", "session_id", "ip_index", "action", "success")
-            if (value := getattr(self, name)) is not None
-        ]
-        if self.subject_id is not None:
-            found.append(or_(EVENTS.c.subject_id == self.subject_id, EVENTS.c.concerned_id == self.subject_id))
-        return found
+def matching(wanted: Filter) -> list[ColumnElement[bool]]:
+    """A filter as SQL, but for its times."""
+    found = [
+        EVENTS.c[name] == value
+        for name in ("actor_id", "store_id", "session_id", "ip_index", "action", "success")
+        if (value := getattr(wanted, name)) is not None
+    ]
+    if wanted.subject_id is not None:
+        found.append(or_(EVENTS.c.subject_id == wanted.subject_id, EVENTS.c.concerned_id == wanted.subject_id))
+    return found
 
 
 def of_organisation(org_id: UUID, stores: Collection[UUID] | None) -> list[ColumnElement[bool]]:
@@ -122,6 +104,17 @@ async def oldest(
         select(EVENTS.c.occurred_at, EVENTS.c.seq, EVENTS.c.leaf)
         .where(*wanted)
         .order_by(EVENTS.c.occurred_at, EVENTS.c.seq)
+        .limit(limit)
+    )
+    return found.all()
+
+
+async def numbered(session: Session, org_id: UUID, *, after: int, limit: int) -> Sequence[Any]:
+    """An organisation's events (`leaf`) by their numbers in its own sequence, going on after one."""
+    found = await session.execute(
+        select(EVENTS.c.leaf)
+        .where(EVENTS.c.org_id == org_id, EVENTS.c.org_seq > after)
+        .order_by(EVENTS.c.org_seq)
         .limit(limit)
     )
     return found.all()
@@ -247,6 +240,32 @@ async def count_day(session: Session, day: date) -> int:
     """How many events a day has."""
     found = await session.execute(select(func.count()).select_from(EVENTS).where(*within_day(day)))
     return int(found.scalar_one())
+
+
+#: A day's page views by feature, of at least so many people, without those who are left out. Nobody else sees a person.
+_USE_OF_DAY = text(
+    "SELECT feature, count(DISTINCT actor_id) AS people, count(*) AS uses, sum(duration_ms)::bigint AS duration_ms FROM"
+    " (SELECT actor_id, leaf ->> 'feature' AS feature, coalesce((leaf ->> 'duration')::bigint, 0) AS duration_ms"
+    " FROM (SELECT actor_id, convert_from(leaf, 'UTF8')::json AS leaf FROM events"
+    " WHERE occurred_at >= :begin AND occurred_at < :end AND action = :action AND actor_id IS NOT NULL"
+    " AND NOT actor_id = ANY(:without)) AS views) AS uses"
+    " WHERE feature IS NOT NULL GROUP BY feature HAVING count(DISTINCT actor_id) >= :fewest ORDER BY feature"
+)
+
+
+async def use_of_day(
+    session: Session, day: date, *, action: str, without: Collection[UUID], fewest: int
+) -> Sequence[Any]:
+    """How many people did something to which feature on a day (`feature`, `people`, `uses`, `duration_ms`)."""
+    begin = datetime.combine(day, time(), UTC)
+    found = await session.execute(
+        _USE_OF_DAY,
+        {
+            "begin": begin, "end": begin + timedelta(days=1), "action": action, "without": list(without),
+            "fewest": fewest,
+        },
+    )
+    return found.all()
 
 
 async def expiry(session: Session, day: date) -> Any:

@@ -1,6 +1,6 @@
 """Use cases of the log: showing it to those who may see it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -8,8 +8,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement
 
 from lotpro_audit.events import domain, leaf, origins, repository
+from lotpro_audit.events.domain import Filter
 from lotpro_audit.events.leaf import Leaf
-from lotpro_audit.events.repository import Filter, Position
+from lotpro_audit.events.repository import Position
 from lotpro_audit.ports import Ports
 from lotpro_audit.sequencer import service as sequencer
 from lotpro_audit.tree import service as tree_service
@@ -39,7 +40,7 @@ async def list_events(
     """
     if caller.org_id is None:
         raise errors.NotFound
-    conditions = [*repository.of_organisation(caller.org_id, caller.stores), *wanted.conditions()]
+    conditions = [*repository.of_organisation(caller.org_id, caller.stores), *repository.matching(wanted)]
     return await _shown(session, caller, ports, conditions, wanted=wanted, after=after, limit=limit)
 
 
@@ -142,7 +143,7 @@ async def rows_of_page(
 
 def _of_export(org_id: UUID, wanted: Filter, last_org_seq: int) -> list[ColumnElement[bool]]:
     return [
-        *repository.numbered_to(org_id, last_org_seq), *wanted.conditions(), *repository.between(wanted)
+        *repository.numbered_to(org_id, last_org_seq), *repository.matching(wanted), *repository.between(wanted)
     ]
 
 
@@ -177,6 +178,36 @@ async def first_day(session: Session, *, now: datetime) -> date:
 async def days_that_went(session: Session) -> list[date]:
     """The days with events that were dropped."""
     return await repository.days_that_went(session)
+
+
+async def numbered(session: Session, *, org_id: UUID, after: int, limit: int) -> list[Leaf]:
+    """An organisation's events in the order of its own sequence, going on after a number, without their origins.
+
+    No number is left out as long as its day is kept: whoever remembers the last one misses nothing.
+    """
+    return [leaf.read(row.leaf) for row in await repository.numbered(session, org_id, after=after, limit=limit)]
+
+
+async def numbered_and_opened(
+    session: Session, ports: Ports, *, org_id: UUID, after: int, limit: int
+) -> list[Event]:
+    """The same with where each came from."""
+    return await opened(session, ports, await repository.numbered(session, org_id, after=after, limit=limit))
+
+
+async def use_of_day(
+    session: Session, day: date, *, action: str, without: Collection[UUID], fewest: int
+) -> Sequence[Any]:
+    """How often which feature was used on a day (UTC) on the whole platform, by at least `fewest` people.
+
+    Rows of `feature`, `people`, `uses` and `duration_ms`, without those people who are left out.
+    """
+    return await repository.use_of_day(session, day, action=action, without=without, fewest=fewest)
+
+
+async def kept_days(session: Session) -> list[date]:
+    """The days the log has tables for."""
+    return await repository.days(session)
 
 
 async def opened(session: Session, ports: Ports, rows: Sequence[Any]) -> list[Event]:

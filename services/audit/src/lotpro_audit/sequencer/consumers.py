@@ -8,27 +8,37 @@ from lotpro.security.v1 import events_pb2
 from lotpro_audit.events import wire
 from lotpro_audit.ports import Ports
 from lotpro_audit.sequencer.service import Sequencer, Written
+from lotpro_audit.tree import jobs as tree_jobs
 from lotpro_audit.tree.service import LogDamaged
-from lotpro_kit import bus, telemetry
+from lotpro_audit.verification import alarm
+from lotpro_kit import bus
+from lotpro_kit.db import Database
 
 #: A damaged log needs people; it is looked at again this often, in seconds.
 DAMAGED_SECONDS = 30.0
 
-log = telemetry.logger(__name__)
 
-
-def consumer(sequencer: Sequencer, ports: Ports) -> bus.BurstConsumer:
+def consumer(database: Database, sequencer: Sequencer, ports: Ports) -> bus.BurstConsumer:
     """The subscription to security-events."""
+
+    told: set[str] = set()
 
     @asynccontextmanager
     async def turn() -> AsyncIterator[None]:
         try:
             async with sequencer.lead(), asyncio.TaskGroup() as tasks:
-                following = tasks.create_task(sequencer.follow_intake())
+                beside = (
+                    tasks.create_task(sequencer.follow_intake()),
+                    tasks.create_task(tree_jobs.keep_anchored(database, ports)),
+                )
                 yield
-                following.cancel()
-        except LogDamaged as error:
-            log.error("the log is damaged; nothing is written", reason=str(error))
+                for task in beside:
+                    task.cancel()
+        except* LogDamaged as damaged:
+            reason = str(damaged.exceptions[0])
+            if reason not in told:
+                told.add(reason)
+                await alarm.sound(database, ports, reason=reason, damages=1)
             await asyncio.sleep(DAMAGED_SECONDS)
             raise
 

@@ -9,7 +9,7 @@ CLAIMS = Table(
     "claims",
     METADATA,
     Column("event_id", Uuid, primary_key=True),
-    Column("seq", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False, index=True),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
 )
 

@@ -16,8 +16,10 @@ COLUMNS = (
     "occurred_at", "seq", "org_seq", "org_id", "store_id", "actor_id", "subject_id", "concerned_id", "session_id",
     "ip_index", "success", "action", "leaf",
 )
-#: Wakes the leader for what came by gRPC.
+#: Wakes the leader for what came by gRPC,
 CHANNEL = "intake"
+#: and whoever follows the log, for what was written.
+LOGGED = "logged"
 
 
 async def claimed(connection: Driver, event_ids: Sequence[UUID]) -> dict[UUID, int]:
@@ -51,12 +53,18 @@ async def heads(connection: Driver, organisations: Collection[str]) -> dict[str,
 
 
 async def set_heads(connection: Driver, last: Mapping[str, int]) -> None:
-    """Each organisation's sequence is this far now."""
+    """Each organisation's sequence is this far now; whoever follows the log is woken at commit."""
     await connection.execute(
-        "INSERT INTO org_heads (org_id, last) SELECT * FROM unnest($1::uuid[], $2::bigint[])"
-        " ON CONFLICT (org_id) DO UPDATE SET last = excluded.last",
-        list(last), list(last.values()),
+        "WITH moved AS (INSERT INTO org_heads (org_id, last) SELECT * FROM unnest($1::uuid[], $2::bigint[])"
+        " ON CONFLICT (org_id) DO UPDATE SET last = excluded.last) SELECT pg_notify($3, '')",
+        list(last), list(last.values()), LOGGED,
     )
+
+
+async def last_numbers(session: Session, organisations: Collection[UUID]) -> dict[UUID, int]:
+    """The last number of each organisation's sequence, of those that have any."""
+    found = await session.execute(select(ORG_HEADS).where(ORG_HEADS.c.org_id.in_(organisations)))
+    return {row.org_id: row.last for row in found}
 
 
 async def make_day(connection: Driver, day: date) -> None:
@@ -85,9 +93,10 @@ async def forget_waiting(connection: Driver, event_ids: Sequence[UUID]) -> None:
     await connection.execute("DELETE FROM intake WHERE event_id = ANY($1::uuid[])", event_ids)
 
 
-async def leave(session: Session, event_id: UUID, event: bytes) -> None:
-    """Leave an event for the leader, once."""
-    await session.execute(insert(INTAKE).values(event_id=event_id, event=event).on_conflict_do_nothing())
+async def leave(session: Session, events: Mapping[UUID, bytes]) -> None:
+    """Leave events for the leader, each once."""
+    rows = [{"event_id": event_id, "event": event} for event_id, event in events.items()]
+    await session.execute(insert(INTAKE).values(rows).on_conflict_do_nothing())
     await session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
 
 

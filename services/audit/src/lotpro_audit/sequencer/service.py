@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -33,6 +33,8 @@ SWEEP_SECONDS = 15.0
 #: How long somebody waits for the leader, in seconds, and how often it is looked.
 PATIENCE_SECONDS, LOOK_SECONDS = 5.0, 0.02
 INTAKE = "intake.event"
+#: Notified when something was written, for whoever follows the log.
+LOGGED = repository.LOGGED
 
 Refusal = EventUnreadable | EventOutOfRange
 
@@ -235,8 +237,8 @@ class Sequencer:
             event.success, event.actor_id, event.subject_id, event.concerned_id, event.session_id,
             self._ip_index(came.ip) if came.ip else b"", logged_us, event.actor_kind, event.actor_name,
             event.subject_kind, event.concerned_kind, domain.ocsf(action).class_uid, domain.activity(action),
-            cut(event.factor), cut(event.feature), cut(event.request_id), cut(event.trace_id), event.changed_fields,
-            origin, event.expiry,
+            cut(event.factor), cut(event.feature), event.duration_ms, cut(event.request_id), cut(event.trace_id),
+            event.changed_fields, origin, event.expiry,
         )
 
 
@@ -274,7 +276,7 @@ async def leave(session: Session, ports: Ports, event: SecurityEvent) -> int | N
     domain.day_of(event, now=ports.clock())
     place = await repository.written(session, event.id)
     if place is None:
-        await repository.leave(session, event.id, ports.keyring.wrap(_spelled(event), context=INTAKE))
+        await repository.leave(session, {event.id: ports.keyring.wrap(_spelled(event), context=INTAKE)})
     return place
 
 
@@ -300,6 +302,23 @@ async def head_of(session: Session, org_id: UUID) -> int:
 async def place_of(session: Session, event_id: UUID) -> Any:
     """Where in the log an event is (`seq`, `occurred_at`); None when it is not in it, or was forgotten."""
     return await repository.place_of(session, event_id)
+
+
+async def leave_all(session: Session, ports: Ports, events: Sequence[SecurityEvent]) -> None:
+    """Leave events for the leader, who writes each of them once, soon after the transaction: nothing waits for it.
+
+    Raises EventUnreadable and EventOutOfRange.
+    """
+    for event in events:
+        domain.check(event)
+        domain.day_of(event, now=ports.clock())
+    wrap = ports.keyring.wrap
+    await repository.leave(session, {event.id: wrap(_spelled(event), context=INTAKE) for event in events})
+
+
+async def last_numbers(session: Session, organisations: Collection[UUID]) -> dict[UUID, int]:
+    """How far each organisation's own sequence is; without those that have no event yet."""
+    return await repository.last_numbers(session, organisations)
 
 
 def _spelled(event: SecurityEvent) -> bytes:

@@ -24,7 +24,7 @@ _REACH = (
 )
 _DAY = "(occurred_at AT TIME ZONE 'UTC')::date"
 
-_SUMMARY = f"""
+SUMMARY = f"""
 WITH found AS MATERIALIZED (
     SELECT {_DAY} AS day, action, actor_id, ip_index, count(*) AS count
     FROM events WHERE {_REACH} AND {_SUSPICIOUS} GROUP BY 1, 2, 3, 4
@@ -42,18 +42,18 @@ UNION ALL (
     GROUP BY actor_id ORDER BY sum(count) DESC, actor_id LIMIT $5
 )
 """  # noqa: S608 - our own constants
-_MFA = f"SELECT {_DAY} AS day, count(*)::int AS count FROM events WHERE {_REACH} AND {_MFA_FAILED} GROUP BY 1"  # noqa: S608 - our own constants
+MFA = f"SELECT {_DAY} AS day, count(*)::int AS count FROM events WHERE {_REACH} AND {_MFA_FAILED} GROUP BY 1"  # noqa: S608 - our own constants
 
 
 async def suspicious(
     session: Session, *, org_id: UUID, stores: Sequence[UUID] | None, since: datetime, until: datetime, top: int
 ) -> Sequence[Row]:
     """Rows of days (`day` and its counts) and of the `top` people (`actor_id`, `total`), the most acts first."""
-    return await fetch(session, _SUMMARY, org_id, since, until, stores, top)
+    return await fetch(session, SUMMARY, org_id, since, until, stores, top)
 
 
 async def mfa_failures(
     session: Session, *, org_id: UUID, stores: Sequence[UUID] | None, since: datetime, until: datetime
 ) -> Sequence[Row]:
     """Rows of days (`day`, `count`): sign-ins that failed at something else than the password."""
-    return await fetch(session, _MFA, org_id, since, until, stores)
+    return await fetch(session, MFA, org_id, since, until, stores)

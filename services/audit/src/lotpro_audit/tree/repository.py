@@ -8,7 +8,7 @@ import asyncpg
 from sqlalchemy import select
 
 from lotpro_audit.tree.domain import TileId
-from lotpro_audit.tree.models import CHECKPOINTS
+from lotpro_audit.tree.models import CHECKPOINTS, TREE
 from lotpro_kit.db import Driver, Session, fetch
 
 #: Audit's own advisory lock: whoever holds it is the one who writes the log.
@@ -61,6 +61,11 @@ async def newest_note(connection: Driver) -> str | None:
     """The newest checkpoint's note, as the leader finds it."""
     note: str | None = await connection.fetchval("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1")
     return note
+
+
+async def state(session: Session) -> Any:
+    """The tree's state (`size`, `frontier`, `epoch`)."""
+    return (await session.execute(select(TREE))).one()
 
 
 async def checkpoint(session: Session, *, at_least: int = 0) -> Any:

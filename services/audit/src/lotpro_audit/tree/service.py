@@ -1,5 +1,6 @@
 """Use cases of the tree: growing it, signing what it is, proving what is in it."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,10 +8,16 @@ from typing import Any
 
 from lotpro_audit.ports import Ports
 from lotpro_audit.tree import domain, notes, repository
-from lotpro_audit.tree.domain import Frontier, TileId
+from lotpro_audit.tree.anchors import Anchor
+from lotpro_audit.tree.domain import Frontier, Range, TileId, Tiles
 from lotpro_audit.tree.proofs import Prover
-from lotpro_kit import errors
+from lotpro_kit import errors, telemetry
 from lotpro_kit.db import Driver, Session
+
+#: Seconds that whoever begins to lead waits for storage: a log whose anchors cannot be read is led all the same.
+ANCHOR_SECONDS = 2.0
+
+log = telemetry.logger(__name__)
 
 
 class CheckpointUnknown(errors.NotFound):
@@ -25,7 +32,7 @@ class Deposed(Exception):
 
 
 class LogDamaged(Exception):
-    """The log's state is not the one that was signed last: somebody changed it, or rolled it back."""
+    """The log is not the one that was signed or anchored last: somebody changed it, or rolled it back."""
 
 
 @dataclass(slots=True)
@@ -51,9 +58,9 @@ class Growth:
 
 
 async def lead(connection: Driver, ports: Ports) -> Tree:
-    """Wait to be the leader; answers the tree. Raises LogDamaged when it is not what was signed last.
+    """Wait to be the leader; answers the tree. Raises LogDamaged when it is not what was signed and anchored last.
 
-    The lock lives as long as the connection does.
+    The lock lives as long as the connection does. Storage that is away is not waited for: `to_anchor` looks again.
     """
     row = await repository.lead(connection)
     size = row["size"]
@@ -67,6 +74,7 @@ async def lead(connection: Driver, ports: Ports) -> Tree:
     edge = await repository.edge(connection, places)
     if {place: len(edge.get(place, b"")) // domain.HASH_BYTES for place in places} != _edge_lengths(size):
         raise LogDamaged("the tree's tiles do not reach its edge")
+    await _check_anchored(connection, frontier, ports)
     return Tree(row["epoch"], frontier, edge)
 
 
@@ -81,6 +89,38 @@ def _check_signed(frontier: Frontier, note: str | None, ports: Ports) -> None:
         raise LogDamaged(f"the newest checkpoint is not ours: {error}") from error
     if (signed.size, signed.root) != (frontier.size, frontier.root()):
         raise LogDamaged("the tree is not what was signed last")
+
+
+async def _check_anchored(connection: Driver, frontier: Frontier, ports: Ports) -> None:
+    try:
+        async with asyncio.timeout(ANCHOR_SECONDS):
+            anchor = await ports.anchors.newest(ports.checkpoint_key().verifier)
+    except (errors.Unavailable, TimeoutError) as error:
+        log.warning("the log begins without a look at its anchors", error=type(error).__name__)
+        return
+    except notes.NoteRefused as error:
+        raise LogDamaged(f"the newest anchor is not ours: {error}") from error
+    whole = Range(0, frontier.size)
+    known = await repository.edge(connection, domain.tiles_of([whole, Range(0, min(anchor.size, frontier.size))]))
+    if root_at(frontier.size, known) != frontier.root():
+        raise LogDamaged("the tree is not what its tiles say")
+    _hold_against(anchor, frontier.size, known)
+
+
+def _hold_against(anchor: Anchor, size: int, known: Tiles) -> None:
+    """Raises LogDamaged when the tree of a size, with these tiles, is not one that the anchored one grew into."""
+    if anchor.size > size:
+        raise LogDamaged("the log is behind its newest anchor")
+    if root_at(anchor.size, known) != anchor.root:
+        raise LogDamaged("the log is not what its newest anchor says")
+
+
+def root_at(size: int, known: Tiles) -> bytes:
+    """The root of the tree at a size by its tiles; empty when they do not reach so far."""
+    try:
+        return domain.hash_of(Range(0, size), known)
+    except (KeyError, ValueError):
+        return b""
 
 
 def _edge_lengths(size: int) -> dict[TileId, int]:
@@ -125,12 +165,40 @@ def grown(tree: Tree, growth: Growth) -> None:
     tree.frontier, tree.edge = growth.frontier, growth.edge
 
 
+async def to_anchor(session: Session, newest: Anchor) -> Any:
+    """The newest checkpoint (`size`, `note`), where it is newer than the newest anchor, else None.
+
+    Read the anchor first. Raises LogDamaged when the tree is not one that the anchored one grew into.
+    """
+    found = await repository.checkpoint(session)
+    size = 0 if found is None else found.size
+    _hold_against(newest, size, await repository.tiles(session, domain.tiles_of([Range(0, min(newest.size, size))])))
+    return found if size > newest.size else None
+
+
+async def fits(session: Session, anchor: Anchor) -> bool:
+    """Whether the tree is one that the anchored one grew into, as far as its tiles say."""
+    known = await repository.tiles(session, domain.tiles_of([Range(0, anchor.size)]))
+    return root_at(anchor.size, known) == anchor.root
+
+
+async def state(session: Session) -> Frontier:
+    """What the tree is now."""
+    row = await repository.state(session)
+    return Frontier.read(row.size, row.frontier)
+
+
 async def newest_checkpoint(session: Session) -> Any:
     """The newest checkpoint (`size`, `logged_at`, `note`); raises CheckpointUnknown while there is none."""
     found = await repository.checkpoint(session)
     if found is None:
         raise CheckpointUnknown
     return found
+
+
+async def has_checkpoint(session: Session, size: int) -> bool:
+    """Whether there is a checkpoint of a size."""
+    return await repository.checkpoint_of(session, size) is not None
 
 
 async def checkpoint_of(session: Session, size: int) -> Any:

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from zlib import compress, decompress
 
 from lotpro_audit.tree.domain import HASH_BYTES, TILE_WIDTH, TileId, Tiles, leaf_hash, node_hash
 
 #: First and last `seq` of a stretch without a gap.
 Run = tuple[int, int]
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +68,10 @@ def read_runs(written: bytes) -> list[Run]:
     """What `write_runs` wrote; raises ValueError."""
     text = decompress(written).decode()
     return [(int(first), int(last)) for first, _, last in (part.partition("-") for part in text.split(",") if part)]
+
+
+def sample(items: Sequence[_Item], most: int) -> list[_Item]:
+    """The first, the last, and others evenly between: so many at most (two or more)."""
+    if len(items) <= most:
+        return list(items)
+    return [items[number * (len(items) - 1) // (most - 1)] for number in range(most)]

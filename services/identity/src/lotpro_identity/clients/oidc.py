@@ -13,8 +13,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from lotpro_identity.clients.web import Fetched, Unreachable, Web
 from lotpro_kit import telemetry
+from lotpro_kit.web import Fetched, Unreachable, Web
 
 #: Fetched again after this many seconds, or for an unknown key, but never more often than REFETCH_SECONDS.
 TTL_SECONDS, REFETCH_SECONDS = 300, 5

@@ -10,7 +10,6 @@ from fastapi.responses import RedirectResponse
 from lotpro_identity.accounts.attempts import TooManyAttempts
 from lotpro_identity.accounts.domain import EmailInvalid
 from lotpro_identity.clients.oidc import Providers, ProviderUnavailable
-from lotpro_identity.clients.web import Unreachable, Web
 from lotpro_identity.federation import domain, service
 from lotpro_identity.federation.schemas import (
     Configure,
@@ -30,6 +29,7 @@ from lotpro_identity.sessions.tokens import deliver, enrolment_token, ticket
 from lotpro_kit import api, errors
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Database
+from lotpro_kit.web import Unreachable, Web
 
 PREFIX = "/api/identity/v1"
 COOKIE = "__Host-lotpro-sso"

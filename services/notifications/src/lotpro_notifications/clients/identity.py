@@ -59,6 +59,10 @@ class Identity(Protocol):
         """All people of an organisation."""
         ...
 
+    async def members_with(self, org_id: UUID, roles: Collection[str]) -> list[UUID]:
+        """The people of an organisation who have one of these roles, somewhere in it."""
+        ...
+
     async def reveal_code(self, challenge_id: UUID) -> Code:
         """The code of a challenge; raises CodeIsGone."""
         ...
@@ -84,6 +88,10 @@ class IdentityOverGrpc:
 
     async def members(self, org_id: UUID) -> list[UUID]:
         return await self._members(org_id, [])
+
+    async def members_with(self, org_id: UUID, roles: Collection[str]) -> list[UUID]:
+        # Asked for no role, identity would name everybody.
+        return await self._members(org_id, sorted(roles)) if roles else []
 
     async def _members(self, org_id: UUID, roles: list[str]) -> list[UUID]:
         with rpc.calling("identity"):

@@ -76,6 +76,8 @@ async def compose(ports: Ports, message: Message) -> Composed:
             return await _account_inactive(ports, message)
         case Kind.ACCOUNT_REMOVED:
             return await _account_removed(ports, message)
+        case Kind.ALERT_RAISED:
+            return await _alert_raised(ports, message)
 
 
 async def _code(ports: Ports, message: Message) -> Composed:
@@ -142,6 +144,15 @@ async def _account_removed(ports: Ports, message: Message) -> Composed:
     contact = await _contact(ports, message.user_id)
     facts = {"name": contact.name, "privacy_email": lotpro_policy.policy().contacts.privacy_email}
     return Composed(_letter(contact.email, "account_removed", facts))
+
+
+async def _alert_raised(ports: Ports, message: Message) -> Composed:
+    contact = await _contact(ports, message.user_id)
+    facts = {
+        "name": contact.name, "event_count": message.event_count or 1, "raised": _when(message.created_at),
+        "link": f"{ports.public_url}/security/alerts/{message.about_id}",
+    }
+    return Composed(_letter(contact.email, "alert_raised", facts))
 
 
 async def _contact(ports: Ports, user_id: UUID | None) -> Contact:

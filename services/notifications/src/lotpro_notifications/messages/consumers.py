@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from lotpro.audit.v1 import events_pb2 as audit_events
 from lotpro.identity.v1 import events_pb2 as identity_events
 from lotpro.inventory.v1 import events_pb2 as inventory_events
 from lotpro.privacy.v1 import events_pb2 as privacy_events
@@ -19,7 +20,7 @@ _UNHURRIED = frozenset({"alert", "undo_email", "invitation"})
 
 
 def consumers(database: Database, ports: Ports) -> list[bus.Consumer]:
-    """The handlers of identity's, inventory's and privacy's events."""
+    """The handlers of identity's, inventory's, privacy's and audit's events."""
 
     async def on_code_requested(event: identity_events.CodeRequested, delivery: bus.Delivery) -> None:
         cause = Cause(delivery.id, delivery.time, ids.parse(event.org_id))
@@ -56,6 +57,17 @@ def consumers(database: Database, ports: Ports) -> list[bus.Consumer]:
                 await service.queue_request_answered(
                     session=session, cause=Cause(delivery.id, delivery.time, org_id),
                     request_id=UUID(event.request_id), opened_by=UUID(event.opened_by), now=ports.clock(),
+                )
+
+    async def on_alert_raised(event: audit_events.AlertRaised, delivery: bus.Delivery) -> None:
+        org_id = UUID(event.org_id)
+        # Asked before the transaction, so that it waits for nobody.
+        recipients = await ports.identity.members_with(org_id, event.recipient_roles)
+        async with database.begin(system(org_id, scope=SCOPE)) as session:
+            if await inbox.claim(session, delivery.id):
+                await service.queue_alert_raised(
+                    session=session, cause=Cause(delivery.id, delivery.time, org_id), alert_id=UUID(event.alert_id),
+                    count=event.count, to=recipients, now=ports.clock(),
                 )
 
     async def on_inactivity_warned(event: identity_events.AccountInactivityWarned, delivery: bus.Delivery) -> None:
@@ -96,4 +108,5 @@ def consumers(database: Database, ports: Ports) -> list[bus.Consumer]:
         ),
         bus.Consumer("inventory", {inventory_events.VehicleSold: on_vehicle_sold}),
         bus.Consumer("privacy", {privacy_events.RequestAnswered: on_request_answered}),
+        bus.Consumer("audit", {audit_events.AlertRaised: on_alert_raised}),
     ]

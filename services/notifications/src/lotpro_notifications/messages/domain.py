@@ -15,6 +15,7 @@ class Kind(StrEnum):
     REQUEST_ANSWERED = "request_answered"
     ACCOUNT_INACTIVE = "account_inactive"
     ACCOUNT_REMOVED = "account_removed"
+    ALERT_RAISED = "alert_raised"
 
 
 class Lane(StrEnum):
@@ -107,3 +108,5 @@ class Message:
     updated_at: datetime
     #: Days that the message gives the person, where it does.
     days_left: int | None = None
+    #: How many events the message tells of, where it does.
+    event_count: int | None = None

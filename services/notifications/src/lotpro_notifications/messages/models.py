@@ -40,6 +40,7 @@ MESSAGES = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
     Column("days_left", Integer),
+    Column("event_count", Integer),
     # A repeated event cannot send anything twice.
     UniqueConstraint("source_event_id", "part", "user_id", postgresql_nulls_not_distinct=True),
     Index("ix_messages_due", "lane", "next_attempt_at", postgresql_where=text("state = 'queued'")),

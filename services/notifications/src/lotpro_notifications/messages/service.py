@@ -97,6 +97,20 @@ async def queue_account_removed(*, session: Session, cause: Cause, user_id: UUID
     await repository.add_messages(session, [message])
 
 
+async def queue_alert_raised(
+    *, session: Session, cause: Cause, alert_id: UUID, count: int, to: Sequence[UUID], now: datetime
+) -> None:
+    """Queue the word that an alert on the organisation's log was raised. The same event queues once."""
+    messages = [
+        _message(
+            cause, now, kind=Kind.ALERT_RAISED, lane=Lane.SECURITY, channel=Channel.EMAIL, user_id=user_id,
+            about_id=alert_id,
+        )
+        for user_id in to
+    ]
+    await repository.add_messages(session, [replace(message, event_count=count) for message in messages])
+
+
 async def forget_person(*, session: Session, user_id: UUID, now: datetime) -> int:
     """Take a person who is gone out of the messages to them; answers how many there were."""
     return await repository.forget_person(session, user_id, now=now)

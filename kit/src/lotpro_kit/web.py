@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,12 +45,36 @@ def is_public(address: str) -> bool:
     return found.is_global and not found.is_multicast and not inside
 
 
+async def public_addresses(host: str, port: int) -> list[str]:
+    """The addresses of a host, looked up once: connect to one of these, or the name may mean another by then.
+
+    Raises Unreachable when there is none, or when any of them is inside.
+    """
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise Unreachable from error
+    addresses = [str(entry[4][0]) for entry in found]
+    if not addresses or not all(is_public(address) for address in addresses):
+        raise Unreachable
+    return addresses
+
+
 class Web:
     """The public web. `sandbox` names origins that are exempt, for a workstation; production has none."""
 
-    def __init__(self, sandbox: Callable[[], tuple[tuple[str, ...], tuple[str, ...]]] = lambda: ((), ())) -> None:
-        """`sandbox` answers the exempt origins, and `domain=origin` entries: where a domain's pages are instead."""
-        self._settings = sandbox
+    def __init__(
+        self,
+        sandbox: Callable[[], tuple[tuple[str, ...], tuple[str, ...]]] = lambda: ((), ()),
+        *,
+        connections: int = 20,
+        sandbox_trust: Callable[[], ssl.SSLContext | None] = lambda: None,
+    ) -> None:
+        """`sandbox` answers the exempt origins, and `domain=origin` entries: where a domain's pages are instead.
+
+        `connections` may be open at once. Certificates of exempt origins are looked at with `sandbox_trust`, if given.
+        """
+        self._settings, self._connections, self._trust = sandbox, connections, sandbox_trust
 
     @cached_property
     def _sandbox(self) -> frozenset[str]:
@@ -62,8 +87,10 @@ class Web:
     @cached_property
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            transport=_PublicOnly(self._sandbox | frozenset(self._domains.values())), timeout=SECONDS,
-            follow_redirects=False, trust_env=False,
+            transport=_PublicOnly(
+                self._sandbox | frozenset(self._domains.values()), connections=self._connections, trust=self._trust()
+            ),
+            timeout=SECONDS, follow_redirects=False, trust_env=False,
         )
 
     def is_allowed(self, url: str) -> bool:
@@ -89,8 +116,11 @@ class Web:
 
     async def post(self, url: str, body: str, headers: Mapping[str, str]) -> Fetched:
         """Send a form; raises Unreachable."""
-        form = {"content-type": "application/x-www-form-urlencoded"}
-        return await self._fetch("POST", url, body.encode(), {**headers, **form})
+        return await self.send(url, body.encode(), {**headers, "content-type": "application/x-www-form-urlencoded"})
+
+    async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> Fetched:
+        """Send a body of any type, which the headers name; raises Unreachable."""
+        return await self._fetch("POST", url, body, headers)
 
     async def _fetch(
         self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None
@@ -116,21 +146,20 @@ class Web:
 class _PublicOnly(httpx.AsyncBaseTransport):
     """Resolves a name once, refuses it when any of its addresses is inside, and connects to the one it looked at."""
 
-    def __init__(self, sandbox: frozenset[str]) -> None:
+    def __init__(self, sandbox: frozenset[str], *, connections: int, trust: ssl.SSLContext | None) -> None:
         self._sandbox = sandbox
         # A connection is kept for its IP address, and must not serve another name at the same one.
-        self._inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=20, max_keepalive_connections=0))
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=0)
+        self._inner = httpx.AsyncHTTPTransport(limits=limits)
+        self._exempt = httpx.AsyncHTTPTransport(limits=limits, verify=trust) if trust is not None else self._inner
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
         if f"{url.scheme}://{url.netloc.decode()}" in self._sandbox:
-            return await self._inner.handle_async_request(request)
+            return await self._exempt.handle_async_request(request)
         if url.scheme != "https":
             raise Unreachable
-        found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port or 443, type=socket.SOCK_STREAM)
-        addresses = [str(entry[4][0]) for entry in found]
-        if not addresses or not all(is_public(address) for address in addresses):
-            raise Unreachable
+        addresses = await public_addresses(url.host, url.port or 443)
         # The certificate is still asked for by name.
         request.extensions = {**request.extensions, "sni_hostname": url.raw_host.decode()}
         request.url = url.copy_with(host=addresses[0])
@@ -138,3 +167,4 @@ class _PublicOnly(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+        await self._exempt.aclose()

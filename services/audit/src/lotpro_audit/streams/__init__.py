@@ -1,0 +1,1 @@
+"""Streams of an organisation's log into its own systems."""

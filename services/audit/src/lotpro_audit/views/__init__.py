@@ -1,0 +1,1 @@
+"""Page views as clients report them, and counts of use without any person."""

@@ -1,0 +1,11 @@
+"""Messages that say how many events they tell of."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "alert_raised"
+down_revision = "0040"
+
+
+def upgrade() -> None:
+    op.add_column("messages", sa.Column("event_count", sa.Integer))
