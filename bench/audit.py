@@ -1,4 +1,4 @@
-"""Audit: how fast its writer is alone and from the bus, queries and verification of a large log, a day that goes."""
+"""Audit: its writer alone and from the bus; queries, verification and exports of a large log; a day that goes."""
 
 import asyncio
 import base64
@@ -26,13 +26,16 @@ from lotpro_audit import app
 from lotpro_audit.db import RETENTION
 from lotpro_audit.events import days
 from lotpro_audit.events.domain import SecurityEvent
+from lotpro_audit.exports import service as exports
+from lotpro_audit.exports.domain import Format, State
+from lotpro_audit.exports.jobs import Exporter
 from lotpro_audit.ports import Ports
 from lotpro_audit.sequencer import repository as writing
 from lotpro_audit.sequencer.service import Sequencer, Written
 from lotpro_audit.settings import Settings
 from lotpro_audit.verification import service as verification
 from lotpro_kit import auth, crypto, ids, service, testing
-from lotpro_kit.caller import Origin, system
+from lotpro_kit.caller import Caller, Origin, system
 
 #: The large log, and how many events a transaction of its writer takes (the most there may be).
 ROWS, BATCH = int(os.environ.get("ROWS", "5000000")), 500
@@ -265,6 +268,33 @@ async def _verification(log: Log) -> bool:
     )
 
 
+async def _exports(log: Log) -> bool:
+    """One organisation's events, which lie scattered over the large log, with their proofs."""
+    database, org_id = log.runtime.database, UUID(ORGANISATIONS[0])
+    caller = Caller(kind="user", user_id=uuid4(), org_id=org_id, stores=None)
+    following = asyncio.create_task(log.sequencer.follow_intake())
+    results = []
+    for spelling in Format:
+        async with database.begin(caller) as session:
+            export_id = await exports.open_export(session, caller, log.ports, spelling=spelling, filter=None)
+        await exports.opened(database, export_id)
+        begun, before = time.perf_counter(), time.process_time()
+        await Exporter(database, log.ports).work()
+        elapsed, used = time.perf_counter() - begun, time.process_time() - before
+        async with database.begin(caller) as session:
+            made = (await exports.get_export(session, caller, log.ports, export_id=export_id)).row
+        assert made.state == State.DONE, made.error
+        results.append(
+            figure.report(
+                f"audit_export_{spelling}", made.events / elapsed, "events/s", bar=3000, better="higher", n=made.events,
+                note=f"one of {len(ORGANISATIONS)} organisations, {made.size / 1e6:.0f} MB with proofs, compressed and"
+                f" encrypted; the worker used {used / elapsed:.0%} of a core",
+            )
+        )
+    following.cancel()
+    return all(results)
+
+
 async def _expiry(log: Log, dice: random.Random) -> bool:
     """A day goes while events keep coming; how long, and how long they waited meanwhile."""
     day: date = (datetime.now(UTC) - timedelta(days=182)).date()
@@ -394,6 +424,7 @@ async def main() -> bool:
         results.append(await _fill(log, dice))
         results.append(await _queries(log, dice))
         results.append(await _verification(log))
+        results.append(await _exports(log))
         results.append(await _expiry(log, dice))
     async with running_stack() as stack:
         results.append(await measure(stack))

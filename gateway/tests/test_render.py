@@ -1,6 +1,7 @@
 """Rendering: complete values in, one valid configuration out."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,28 @@ def test_every_service_has_a_cluster_a_route_and_a_part_in_healthz(values: dict[
     assert clusters == list(render.SERVICES)
     manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     routes = manager["route_config"]["virtual_hosts"][0]["routes"]
-    assert [route["name"] for route in routes if "route" in route] == list(render.SERVICES)
+    names = [name for service in render.SERVICES for name in (f"{service}-files", service)]
+    assert [route["name"] for route in routes if "route" in route] == names
     health = next(row for row in manager["http_filters"] if row["name"] == "envoy.filters.http.health_check")
     assert set(health["typed_config"]["cluster_min_healthy_percentages"]) == set(render.SERVICES)
+
+
+def test_a_file_is_handed_out_for_as_long_as_it_takes(values: dict[str, str]) -> None:
+    config = yaml.safe_load(render.render(values))
+    manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    routes = [route for route in manager["route_config"]["virtual_hosts"][0]["routes"] if "route" in route]
+
+    def timeout(path: str) -> str:
+        return next(
+            str(route["route"]["timeout"])
+            for route in routes
+            if re.fullmatch(route["match"].get("safe_regex", {}).get("regex", "$.^"), path)
+            or path.startswith(route["match"].get("prefix", "$"))
+        )
+
+    assert timeout("/api/audit/v1/exports/0192e4a0-0000-7000-8000-000000000000/content") == "0s"
+    assert timeout("/api/audit/v1/exports/0192e4a0-0000-7000-8000-000000000000") == "30s"
+    assert timeout("/api/audit/v1/content") == "30s"
 
 
 def test_http_and_https_have_the_same_filters(values: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import tracemalloc
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from lotpro_audit import app
 from lotpro_audit.events import domain as events_domain
 from lotpro_audit.events import service as events
-from lotpro_audit.events.repository import Filter
+from lotpro_audit.events.domain import Filter
 from lotpro_audit.exports import domain, service
 from lotpro_audit.exports.models import CHUNKS
 from lotpro_audit.tree.notes import Checkpoint
@@ -603,6 +604,24 @@ async def test_one_export_at_a_time_in_an_organisation_and_few_in_all(desk: Desk
     desk.log.clock.advance(domain.LEASE)
     await desk.work()
     assert {(await desk.look(export["id"]))["state"] for export in (first, second)} == {"done"}
+
+
+async def test_an_export_needs_less_memory_than_its_file_has(desk: Desk) -> None:
+    await desk.fill(SMALL)
+    await desk.exported()
+    for _ in range(6):
+        await desk.fill(500)
+    export_id = (await desk.open())["id"]
+    tracemalloc.start()
+    try:
+        await desk.work(at_once=100)
+        left, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    size = (await desk.look(export_id))["size"]
+    assert size > 3_000_000
+    assert peak < 2_500_000
+    assert left < 500_000
 
 
 async def test_row_level_security_keeps_exports_apart(desk: Desk) -> None:

@@ -10,7 +10,8 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AfterValidator, AwareDatetime, IPvAnyAddress
 
 from lotpro_audit.events import domain, leaf, origins, service
-from lotpro_audit.events.repository import Filter, Position
+from lotpro_audit.events.domain import Filter
+from lotpro_audit.events.repository import Position
 from lotpro_audit.events.schemas import EventAnswer, Events, Party, ProofAnswer
 from lotpro_audit.events.service import Event
 from lotpro_audit.ports import Ports

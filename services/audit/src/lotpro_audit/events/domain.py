@@ -76,6 +76,25 @@ class SecurityEvent:
     expiry: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events are asked for; None asks for all. `subject_id` also finds acts that concerned that person."""
+
+    actor_id: UUID | None = None
+    subject_id: UUID | None = None
+    store_id: UUID | None = None
+    session_id: UUID | None = None
+    ip_index: bytes | None = None
+    action: str | None = None
+    success: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def spelled(self) -> str:
+        """The filter as a text, which a cursor is bound to."""
+        return repr(self)
+
+
 def retention() -> timedelta:
     """How long security logs are kept: the policy's 180 days."""
     return lotpro_policy.policy().retention["security_logs"].duration

@@ -1,13 +1,13 @@
 """SQL of reading the log, and of its days."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, tuple_
 
+from lotpro_audit.events.domain import Filter
 from lotpro_audit.events.models import EVENTS, EXPIRED_RUNS, EXPIRIES
 from lotpro_kit.db import Session
 
@@ -17,34 +17,16 @@ Position = tuple[datetime, int]
 _WINDOWS = (1, 7, 30)
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which events are asked for; None asks for all. `subject_id` also finds acts that concerned that person."""
-
-    actor_id: UUID | None = None
-    subject_id: UUID | None = None
-    store_id: UUID | None = None
-    session_id: UUID | None = None
-    ip_index: bytes | None = None
-    action: str | None = None
-    success: bool | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def spelled(self) -> str:
-        """The filter as a text, which a cursor is bound to."""
-        return repr(self)
-
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """The filter as SQL, but for its times."""
-        found = [
-            EVENTS.c[name] == value
-            for name in ("actor_id", "store_id", "session_id", "ip_index", "action", "success")
-            if (value := getattr(self, name)) is not None
-        ]
-        if self.subject_id is not None:
-            found.append(or_(EVENTS.c.subject_id == self.subject_id, EVENTS.c.concerned_id == self.subject_id))
-        return found
+def matching(wanted: Filter) -> list[ColumnElement[bool]]:
+    """A filter as SQL, but for its times."""
+    found = [
+        EVENTS.c[name] == value
+        for name in ("actor_id", "store_id", "session_id", "ip_index", "action", "success")
+        if (value := getattr(wanted, name)) is not None
+    ]
+    if wanted.subject_id is not None:
+        found.append(or_(EVENTS.c.subject_id == wanted.subject_id, EVENTS.c.concerned_id == wanted.subject_id))
+    return found
 
 
 def of_organisation(org_id: UUID, stores: Collection[UUID] | None) -> list[ColumnElement[bool]]:

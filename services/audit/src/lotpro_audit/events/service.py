@@ -8,8 +8,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement
 
 from lotpro_audit.events import domain, leaf, origins, repository
+from lotpro_audit.events.domain import Filter
 from lotpro_audit.events.leaf import Leaf
-from lotpro_audit.events.repository import Filter, Position
+from lotpro_audit.events.repository import Position
 from lotpro_audit.ports import Ports
 from lotpro_audit.sequencer import service as sequencer
 from lotpro_audit.tree import service as tree_service
@@ -39,7 +40,7 @@ async def list_events(
     """
     if caller.org_id is None:
         raise errors.NotFound
-    conditions = [*repository.of_organisation(caller.org_id, caller.stores), *wanted.conditions()]
+    conditions = [*repository.of_organisation(caller.org_id, caller.stores), *repository.matching(wanted)]
     return await _shown(session, caller, ports, conditions, wanted=wanted, after=after, limit=limit)
 
 
@@ -142,7 +143,7 @@ async def rows_of_page(
 
 def _of_export(org_id: UUID, wanted: Filter, last_org_seq: int) -> list[ColumnElement[bool]]:
     return [
-        *repository.numbered_to(org_id, last_org_seq), *wanted.conditions(), *repository.between(wanted)
+        *repository.numbered_to(org_id, last_org_seq), *repository.matching(wanted), *repository.between(wanted)
     ]
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from lotpro_audit.events import leaf, origins, wire
 from lotpro_audit.events import service as events
-from lotpro_audit.events.repository import Filter
+from lotpro_audit.events.domain import Filter
 from lotpro_audit.events.service import Event, Page
 from lotpro_audit.exports import domain, repository
 from lotpro_audit.exports import format as lines
