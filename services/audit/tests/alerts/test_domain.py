@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lotpro_audit.alerts import domain
 from lotpro_audit.alerts.domain import Alert, Group, Watch
+from lotpro_audit.events import domain as event_domain
 from lotpro_audit.events.leaf import Leaf
 
 MINUTE = 60_000_000
@@ -124,3 +125,15 @@ def test_what_has_no_actor_or_address_is_not_counted_by_one() -> None:
     assert Watch(alert(count=1, per=Group.ACTOR), {}, None).see(leaf(actor_id="")) is None
     assert Watch(alert(count=1, per=Group.ADDRESS), {}, None).see(leaf()) is None
     assert Watch(alert(count=1, per=Group.ADDRESS), {}, None).see(leaf(ip_index=bytes(8))) is not None
+
+
+@pytest.mark.parametrize(
+    ("action", "name"),
+    [
+        ("audit:alert:raise", "Detection Finding"), ("audit:alert:add", "Entity Management"),
+        ("audit:stream:rotate", "Entity Management"), ("audit:usage:object", "Entity Management"),
+        ("audit:page:view", "Web Resources Activity"),
+    ],
+)
+def test_what_alerts_streams_and_views_log_is_of_the_class_it_is_looked_for_under(action: str, name: str) -> None:
+    assert event_domain.ocsf(action).class_name == name
