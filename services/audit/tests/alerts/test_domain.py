@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lotpro_audit.alerts import domain
 from lotpro_audit.alerts.domain import Alert, Group, Watch
+from lotpro_audit.events import domain as event_domain
 from lotpro_audit.events.leaf import Leaf
 
 MINUTE = 60_000_000
@@ -124,3 +125,37 @@ def test_what_has_no_actor_or_address_is_not_counted_by_one() -> None:
     assert Watch(alert(count=1, per=Group.ACTOR), {}, None).see(leaf(actor_id="")) is None
     assert Watch(alert(count=1, per=Group.ADDRESS), {}, None).see(leaf()) is None
     assert Watch(alert(count=1, per=Group.ADDRESS), {}, None).see(leaf(ip_index=bytes(8))) is not None
+
+
+@pytest.mark.parametrize(
+    ("action", "name"),
+    [
+        ("audit:alert:raise", "Detection Finding"), ("audit:alert:add", "Entity Management"),
+        ("audit:stream:rotate", "Entity Management"), ("audit:usage:object", "Entity Management"),
+        ("audit:page:view", "Web Resources Activity"),
+    ],
+)
+def test_what_alerts_streams_and_views_log_is_of_the_class_it_is_looked_for_under(action: str, name: str) -> None:
+    assert event_domain.ocsf(action).class_name == name
+
+
+@settings(max_examples=1500)
+@given(
+    moments=st.lists(st.integers(0, 24), min_size=1, max_size=14), wanted=st.integers(1, 4), within=st.integers(1, 8)
+)
+def test_a_window_that_keeps_little_finds_what_one_that_keeps_everything_finds(
+    moments: list[int], wanted: int, within: int
+) -> None:
+    window: list[int] = []
+    everything: list[int] = []
+    for moment in moments:
+        if everything and moment < max(everything) - within:
+            continue
+        everything.append(moment)
+        crossed, _ = domain.count(window, moment, wanted=wanted, within=within)
+        assert crossed == any(
+            begin <= moment <= begin + within
+            and sum(begin <= other <= begin + within for other in everything) >= wanted
+            for begin in everything
+        )
+        assert len(window) <= 2 * wanted
