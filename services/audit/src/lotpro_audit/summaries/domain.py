@@ -71,6 +71,6 @@ def moments(first: date, last: date) -> tuple[datetime, datetime]:
     return datetime.combine(first, time(), UTC), datetime.combine(last + timedelta(days=1), time(), UTC)
 
 
-def days(first: date, last: date) -> Iterator[date]:
-    """Every day of a period."""
-    return (first + timedelta(days=number) for number in range((last - first).days + 1))
+def days(since: datetime, until: datetime) -> Iterator[date]:
+    """Every day from one midnight on and before another."""
+    return (since.date() + timedelta(days=number) for number in range((until - since).days))

@@ -24,36 +24,41 @@ _REACH = (
 )
 _DAY = "(occurred_at AT TIME ZONE 'UTC')::date"
 
-SUMMARY = f"""
-WITH found AS MATERIALIZED (
-    SELECT {_DAY} AS day, action, actor_id, ip_index, count(*) AS count
-    FROM events WHERE {_REACH} AND {_SUSPICIOUS} GROUP BY 1, 2, 3, 4
-)
-SELECT day, NULL::uuid AS actor_id,
-    coalesce(sum(count) FILTER (WHERE action = 'identity:session:create'), 0)::int AS failed_sign_ins,
-    coalesce(sum(count) FILTER (WHERE action = 'identity:account:lock'), 0)::int AS lockouts,
-    coalesce(sum(count) FILTER (WHERE action = 'identity:session:refresh_reuse'), 0)::int AS refresh_reuses,
-    coalesce(sum(count) FILTER (WHERE action = 'identity:session:suspicious'), 0)::int AS suspicious_findings,
-    coalesce(sum(count) FILTER (WHERE action = 'identity:device:trust'), 0)::int AS new_devices,
-    count(DISTINCT actor_id)::int AS actors, count(DISTINCT ip_index)::int AS addresses, 0 AS total
-FROM found GROUP BY day
-UNION ALL (
-    SELECT NULL, actor_id, 0, 0, 0, 0, 0, 0, 0, sum(count)::int FROM found WHERE actor_id IS NOT NULL
-    GROUP BY actor_id ORDER BY sum(count) DESC, actor_id LIMIT $5
-)
+#: Rows come from the index by their day, so that what is distinct in a day is sorted in small heaps. Counting first by
+#: all that differs, to sort less, takes twice the time.
+DAYS_QUERY = f"""
+SELECT {_DAY} AS day,
+    count(*) FILTER (WHERE action = 'identity:session:create')::int AS failed_sign_ins,
+    count(*) FILTER (WHERE action = 'identity:account:lock')::int AS lockouts,
+    count(*) FILTER (WHERE action = 'identity:session:refresh_reuse')::int AS refresh_reuses,
+    count(*) FILTER (WHERE action = 'identity:session:suspicious')::int AS suspicious_findings,
+    count(*) FILTER (WHERE action = 'identity:device:trust')::int AS new_devices,
+    count(DISTINCT actor_id)::int AS actors, count(DISTINCT ip_index)::int AS addresses
+FROM events WHERE {_REACH} AND {_SUSPICIOUS} GROUP BY 1
 """  # noqa: S608 - our own constants
-MFA = f"SELECT {_DAY} AS day, count(*)::int AS count FROM events WHERE {_REACH} AND {_MFA_FAILED} GROUP BY 1"  # noqa: S608 - our own constants
+ACTORS_QUERY = f"""
+SELECT actor_id, count(*)::int AS count FROM events WHERE {_REACH} AND {_SUSPICIOUS} AND actor_id IS NOT NULL
+GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $5
+"""  # noqa: S608 - our own constants
+MFA_QUERY = f"SELECT {_DAY} AS day, count(*)::int AS count FROM events WHERE {_REACH} AND {_MFA_FAILED} GROUP BY 1"  # noqa: S608 - our own constants
 
 
-async def suspicious(
-    session: Session, *, org_id: UUID, stores: Sequence[UUID] | None, since: datetime, until: datetime, top: int
+async def days(
+    session: Session, *, org_id: UUID, stores: Sequence[UUID] | None, since: datetime, until: datetime
 ) -> Sequence[Row]:
-    """Rows of days (`day` and its counts) and of the `top` people (`actor_id`, `total`), the most acts first."""
-    return await fetch(session, SUMMARY, org_id, since, until, stores, top)
+    """A row (`day` and its counts) of each day that has anything to count."""
+    return await fetch(session, DAYS_QUERY, org_id, since, until, stores)
+
+
+async def top_actors(
+    session: Session, *, org_id: UUID, stores: Sequence[UUID] | None, since: datetime, until: datetime, limit: int
+) -> Sequence[Row]:
+    """The people (`actor_id`, `count`) with the most acts, the most first."""
+    return await fetch(session, ACTORS_QUERY, org_id, since, until, stores, limit)
 
 
 async def mfa_failures(
     session: Session, *, org_id: UUID, stores: Sequence[UUID] | None, since: datetime, until: datetime
 ) -> Sequence[Row]:
     """Rows of days (`day`, `count`): sign-ins that failed at something else than the password."""
-    return await fetch(session, MFA, org_id, since, until, stores)
+    return await fetch(session, MFA_QUERY, org_id, since, until, stores)

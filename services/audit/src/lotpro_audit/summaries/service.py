@@ -1,7 +1,9 @@
 """Use cases of summaries."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
+from uuid import UUID
 
 from lotpro_audit.ports import Ports
 from lotpro_audit.summaries import domain, repository
@@ -24,17 +26,26 @@ async def summarise_events(
     first, last = domain.period(first, last, now=ports.clock())
     since, until = domain.moments(first, last)
     await ports.security_log.record(session, caller, "audit:event:summarise", at=ports.clock())
-    stores = None if caller.stores is None else sorted(caller.stores)
-    rows = await repository.suspicious(
-        session, org_id=caller.org_id, stores=stores, since=since, until=until, top=domain.TOP
+    return await summary(
+        session, org_id=caller.org_id, stores=None if caller.stores is None else sorted(caller.stores), since=since,
+        until=until,
     )
-    failures = await repository.mfa_failures(session, org_id=caller.org_id, stores=stores, since=since, until=until)
-    mfa = {row["day"]: row["count"] for row in failures}
-    found = {row["day"]: _day(row) for row in rows if row["day"] is not None}
+
+
+async def summary(
+    session: Session, *, org_id: UUID, stores: Sequence[UUID] | None, since: datetime, until: datetime
+) -> Summary:
+    """The same for whole days from one moment on and before another."""
+    rows = await repository.days(session, org_id=org_id, stores=stores, since=since, until=until)
+    failures = await repository.mfa_failures(session, org_id=org_id, stores=stores, since=since, until=until)
+    top = await repository.top_actors(
+        session, org_id=org_id, stores=stores, since=since, until=until, limit=domain.TOP
+    )
+    found, mfa = {row["day"]: _day(row) for row in rows}, {row["day"]: row["count"] for row in failures}
     days = [
-        replace(found.get(day, Day(day)), mfa_failures=mfa.get(day, 0)) for day in domain.days(first, last)
+        replace(found.get(day, Day(day)), mfa_failures=mfa.get(day, 0)) for day in domain.days(since, until)
     ]
-    return Summary(days, [Actor(row["actor_id"], row["total"]) for row in rows if row["day"] is None])
+    return Summary(days, [Actor(row["actor_id"], row["count"]) for row in top])
 
 
 def _day(row: repository.Row) -> Day:
