@@ -26,7 +26,8 @@ from lotpro_audit.tree import service as tree_service
 from lotpro_audit.tree.anchors import Anchors
 from lotpro_audit.tree.notes import Checkpoint, SigningKey
 from lotpro_audit.verification import service
-from lotpro_kit import ids, migrations, service as kit, testing
+from lotpro_kit import ids, migrations, testing
+from lotpro_kit import service as kit
 from lotpro_kit.caller import Origin, system
 from lotpro_kit.db import Database
 from lotpro_kit.jobs import Run
@@ -216,7 +217,7 @@ class Original:
 @pytest.fixture(scope="session")
 async def original(
     postgres: testing.Postgres, signer: testing.Signer, storage: testing.Storage
-) -> AsyncIterator[Original]:
+) -> Original:
     """A log with a day that expired and a hold on part of it, anchored on its way; nobody may write it."""
     name = f"audit_{uuid4().hex[:8]}"
     await migrations.provision(
@@ -250,7 +251,7 @@ async def original(
         await own.grow(now - timedelta(hours=25), batches=1)
         await tree_jobs.anchor(own.database, own.ports)
         last = await own.note()
-    yield Original(name, backup, held, last, clock.now)
+    return Original(name, backup, held, last, clock.now)
 
 
 async def copy(postgres: testing.Postgres, name: str, to: str) -> None:

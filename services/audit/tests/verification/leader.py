@@ -1,7 +1,7 @@
 """Processes that write the log whenever it is their turn, as workers do.
 
-Their surroundings come as JSON in the first line of stdin; each further line begins one more of them, which is a fork
-of this process: to import everything takes longer than all that the tests do.
+Each line of stdin begins one more of them, whose surroundings it says as JSON. It is a fork of this process: to import
+everything takes longer than all that the tests do.
 
 Events come from a feed that delivers at least once: batch N is the same events whoever asks, and is delivered again
 until its number stands in the file of those that are settled.
@@ -80,6 +80,11 @@ def undelivered(file: Path) -> Iterator[int]:
         number += 1
 
 
+def settle(file: Path, number: int) -> None:
+    with file.open("a") as settled:
+        settled.write(f"{number}\n")
+
+
 def say(event: str, **more: object) -> None:
     """One line, in one write: it is not mixed with another process's."""
     os.write(1, json.dumps({"event": event, "pid": os.getpid(), **more}).encode() + b"\n")
@@ -91,8 +96,7 @@ async def lead(sequencer: Sequencer, told: dict[str, Any]) -> None:
         say("leading")
         for number in undelivered(settled):
             await sequencer.append(batch(number, told["org_id"]))
-            with settled.open("a") as file:
-                file.write(f"{number}\n")
+            settle(settled, number)
             say("settled", number=number)
             # There are others on this machine.
             await asyncio.sleep(0.02)
@@ -118,13 +122,12 @@ async def write(told: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    told = json.loads(sys.stdin.readline())
     # Nobody waits for the dead.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    for _ in iter(sys.stdin.readline, ""):
+    for line in iter(sys.stdin.readline, ""):
         pid = os.fork()
         if not pid:
-            uvloop.run(write(told))
+            uvloop.run(write(json.loads(line)))
         say("started", child=pid)
 
 

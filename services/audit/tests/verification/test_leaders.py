@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -60,8 +61,8 @@ class Leader:
             self.send(signal.SIGKILL)
 
 
-class Leaders:
-    """The process whose children write the log."""
+class Nursery:
+    """The process whose children write logs."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -81,27 +82,54 @@ class Leaders:
             else:
                 self._of(said["pid"]).hear(said["event"])
 
-    async def start(self) -> Leader:
-        """One more."""
+    async def start(self, told: str) -> Leader:
+        """One more, in these surroundings."""
         assert self._process.stdin is not None
-        self._process.stdin.write(b"\n")
+        self._process.stdin.write(f"{told}\n".encode())
         async with asyncio.timeout(START_SECONDS):
             return await self._started.get()
 
     async def end(self) -> None:
+        """It ends when it is told nothing more."""
         assert self._process.stdin is not None
-        for each in self._leaders.values():
-            each.kill()
         self._process.stdin.close()
         await self._process.wait()
         await self._reading
 
 
+@pytest.fixture(scope="module")
+async def nursery(state: Path) -> AsyncIterator[Nursery]:
+    """One for all tests here."""
+    log = state / f"leaders-{uuid4().hex}.log"
+    with log.open("w") as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", leader.__name__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=errors, cwd=Path(__file__).parents[4],
+        )
+    begun = Nursery(process)
+    yield begun
+    await begun.end()
+    assert "Traceback" not in log.read_text()
+
+
+@dataclass
+class Leaders:
+    """Starts processes that write this test's log."""
+
+    nursery: Nursery
+    told: str
+    started: list[Leader] = field(default_factory=list)
+
+    async def start(self) -> Leader:
+        self.started.append(await self.nursery.start(self.told))
+        return self.started[-1]
+
+
 @pytest.fixture
 async def leaders(
-    own: Own, signer: testing.Signer, storage: testing.Storage, tmp_path: Path
+    own: Own, nursery: Nursery, signer: testing.Signer, storage: testing.Storage, tmp_path: Path
 ) -> AsyncIterator[Leaders]:
-    """Starts processes that write this log."""
+    """None at first; those that are left are killed."""
     (tmp_path / "settled").touch()
     told = json.dumps({
         "database_url": own.database.url.render_as_string(), "password": testing.APP_PASSWORD,
@@ -110,17 +138,10 @@ async def leaders(
         "checkpoint_key": testing.AUDIT_CHECKPOINT_KEY, "key_encryption_key": testing.KEY_ENCRYPTION_KEY,
         "blind_index_key": testing.BLIND_INDEX_KEY, "settled": str(tmp_path / "settled"), "org_id": str(uuid4()),
     })
-    with (tmp_path / "errors").open("a") as errors:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", leader.__name__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=errors, cwd=Path(__file__).parents[4],
-        )
-    assert process.stdin is not None
-    process.stdin.write(f"{told}\n".encode())
-    begun = Leaders(process)
+    begun = Leaders(nursery, told)
     yield begun
-    await begun.end()
-    assert "Traceback" not in (tmp_path / "errors").read_text()
+    for each in begun.started:
+        each.kill()
 
 
 async def settled(tmp_path: Path) -> set[int]:

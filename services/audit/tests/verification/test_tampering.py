@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from uuid import uuid4
 
 import pytest
 
@@ -13,7 +12,7 @@ from lotpro_audit.events import leaf
 from lotpro_audit.tree.domain import leaf_hash, root
 from lotpro_audit.tree.notes import ORIGIN, Checkpoint
 from lotpro_audit.verification import domain
-from services.audit.tests.verification.conftest import OURS, THEIRS, Own, Owner, act, foreign_key
+from services.audit.tests.verification.conftest import OURS, THEIRS, Own, Owner, foreign_key
 
 Edit = Callable[[Owner], Awaitable[object]]
 
@@ -84,22 +83,14 @@ async def swap_whole_rows(owner: Owner) -> None:
     )
 
 
-async def forge_a_row_after_the_last(owner: Owner) -> None:
-    await owner.do(f"INSERT INTO events SELECT e.* FROM events e WHERE seq = {LAST}")
-    await owner.do(
-        f"UPDATE events SET seq = (SELECT size FROM tree)"
-        f" WHERE ctid = (SELECT max(ctid) FROM events WHERE seq = {LAST}) AND seq = {LAST}"
+def forge(place: str) -> str:
+    """A second row like one in the middle, at another place."""
+    others = (
+        "org_seq, org_id, store_id, actor_id, subject_id, concerned_id, session_id, ip_index, success, action, leaf"
     )
-
-
-async def forge_a_row_in_a_place_that_is_taken(owner: Owner) -> None:
-    await owner.do(f"INSERT INTO events SELECT e.* FROM events e WHERE seq = {MIDDLE}")
-
-
-async def forge_a_row_before_the_first(owner: Owner) -> None:
-    await owner.do(f"INSERT INTO events SELECT e.* FROM events e WHERE seq = {MIDDLE}")
-    await owner.do(
-        f"UPDATE events SET seq = -1 WHERE ctid = (SELECT max(ctid) FROM events WHERE seq = {MIDDLE}) AND seq = {MIDDLE}"
+    return (
+        f"INSERT INTO events (occurred_at, seq, {others}) SELECT occurred_at, {place}, {others} FROM events"
+        f" WHERE seq = {MIDDLE}"
     )
 
 
@@ -130,7 +121,8 @@ async def drop_a_day_and_say_that_it_expired(owner: Owner) -> None:
     day = (datetime.now(UTC) - timedelta(days=300)).date()
     expiry = {
         "day": day.isoformat(), "count": len(gone), "held": 0, "first": gone[0], "last": gone[-1],
-        "root": b64encode(domain.root_of([hashes[seq] for seq in gone])).decode(), "runs_sha256": sha256(runs).hexdigest(), "clause": "x", "policy": "x",
+        "root": b64encode(domain.root_of([hashes[seq] for seq in gone])).decode(),
+        "runs_sha256": sha256(runs).hexdigest(), "clause": "x", "policy": "x",
     }
     original = leaf.read(await owner.ask("SELECT leaf FROM expiries LIMIT 1"))
     forged = leaf.write(original._replace(seq=size - 1, expiry=expiry))
@@ -214,9 +206,9 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "swap two leaves": (swap_leaves, LEAF),
     "swap two places": (swap_places, COLUMNS),
     "swap two rows whole": (swap_whole_rows, LEAF),
-    "forge a row after the last": (forge_a_row_after_the_last, BEYOND),
-    "forge a row before the first": (forge_a_row_before_the_first, BEYOND),
-    "forge a row in a place that is taken": (forge_a_row_in_a_place_that_is_taken, SEVERAL),
+    "forge a row after the last": (sql(forge("(SELECT size FROM tree)")), BEYOND),
+    "forge a row before the first": (sql(forge("-1")), BEYOND),
+    "forge a row in a place that is taken": (sql(forge("seq")), SEVERAL),
     "drop a day": (drop_a_day, MISSING),
     "drop a day and say that it expired": (drop_a_day_and_say_that_it_expired, "the log does not say so"),
     "drop a day and add it to one that expired": (
