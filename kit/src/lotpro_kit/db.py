@@ -284,8 +284,9 @@ class Database:
                 raise NotFound from error
             raise
         finally:
-            if driver.is_in_transaction():
-                # Its end failed or was not waited for; the pool opens another one in its place.
+            if pooled.is_valid and driver.is_in_transaction():
+                # Its end failed or was not waited for; the pool opens another one in its place. SQLAlchemy has done so
+                # already for a statement of its own that was cut off.
                 pooled.invalidate(soft=True)
             await greenlet_spawn(pooled.close)
 

@@ -39,17 +39,19 @@ _ORGS = (ORG, OTHER_ORG, ORG, None)
 class Sample:
     """A log of two organisations and of nobody, whose events take turns: every other one is `ORG`'s.
 
-    `rewritten` is the `seq` of an event that somebody made another one of.
+    `rewritten` is the `seq` of an event that somebody made another one of; `ORG`'s two events of `swapped` got each
+    other's number in the organisation.
     """
 
-    def __init__(self, size: int, *, rewritten: int | None = None) -> None:
+    def __init__(self, size: int, *, rewritten: int | None = None, swapped: tuple[int, int] = (0, 0)) -> None:
         self.leaves: list[bytes] = []
         self.events: list[Event] = []
         heads: dict[str | None, int] = {}
         for seq in range(size):
             org = _ORGS[seq % len(_ORGS)]
             heads[org] = heads.get(org, 0) + 1
-            self._add(seq, heads[org], org, "forge" if seq == rewritten else ("sell", "view")[seq % 3 % 2])
+            org_seq = {swapped[0]: swapped[1], swapped[1]: swapped[0]}.get(heads[org], heads[org])
+            self._add(seq, org_seq, org, "forge" if seq == rewritten else ("sell", "view")[seq % 3 % 2])
         self.hashes = [domain.leaf_hash(content) for content in self.leaves]
         self._tiles = domain.grow_tiles(0, self.hashes, {})
 
@@ -118,7 +120,7 @@ class Sample:
         ]
         writer = Writer(spelling, replace(header, count=len(chosen)))
         lines = writer.begin().splitlines(keepends=True)
-        for event in chosen:
+        for event in sorted(chosen, key=lambda event: event.fields["org_seq"]):
             shown = replace(event, proof=self.proof(event.fields["seq"], size))
             if event.fields["org_seq"] in shredded:
                 shown = replace(shown, origin_key=None, ip=None, user_agent=None)

@@ -238,6 +238,14 @@ def test_reordered_and_repeated_events_are_named(spelling: Format) -> None:
 
 
 @FORMATS
+def test_a_log_that_numbered_events_against_their_order_is_found(spelling: Format) -> None:
+    lines = Sample(24, swapped=(4, 6)).export(spelling)
+    at = first_event(spelling)
+    reason = "the event came into the log before the one above it."
+    assert reasons(lines) == [f"Line {at + 5}: {reason}", f"Line {at + 6}: {reason}"]
+
+
+@FORMATS
 def test_swapped_proofs_are_named(spelling: Format) -> None:
     lines = LOG.export(spelling)[:-1]
     at = first_event(spelling) + 4
