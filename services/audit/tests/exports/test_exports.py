@@ -8,7 +8,7 @@ import tracemalloc
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -241,20 +241,23 @@ async def test_an_export_that_never_gets_further_is_given_up(desk: Desk) -> None
     assert [(body["action"], body["outcome"]) for _, body in told] == [("audit:export:finish", "OUTCOME_FAILURE")]
 
 
+def old_day(desk: Desk) -> tuple[date, datetime]:
+    """A day that is over and that no other test has, and a moment when it was still kept."""
+    then = desk.log.clock.now - timedelta(days=40)
+    return events_domain.oldest_day(then), then
+
+
 async def late(desk: Desk) -> None:
     """3 events of a day that is kept, 3 that came late, of a day that is over now, and 3 more that are kept."""
-    log = desk.log
-    now = log.clock.now
-    over = events_domain.oldest_day(now) - timedelta(days=1)
-    yesterday = now - timedelta(days=1)
-    for at in (yesterday, datetime.combine(over, time(12), UTC), now):
+    over, then = old_day(desk)
+    for at in (then, datetime.combine(over, time(12), UTC), then):
         for _ in range(3):
-            await log.take_at(yesterday, log.act(at=at))
+            await desk.log.take_at(then, desk.log.act(at=at))
 
 
 async def test_a_day_that_went_before_is_a_gap_and_the_rest_is_complete(desk: Desk) -> None:
     await late(desk)
-    over = (events_domain.oldest_day(desk.log.clock.now) - timedelta(days=1)).isoformat()
+    over = old_day(desk)[0].isoformat()
     await job(desk, "expire-events")(Run(as_of=desk.log.clock.now))
     for format in ("jsonl", "csv"):
         ended, verdict = await desk.command(await desk.exported(format=format))
@@ -286,7 +289,7 @@ async def test_a_day_that_goes_while_an_export_is_made_is_a_gap_as_far_as_it_was
 
 async def test_when_all_that_is_old_went_the_export_begins_later(desk: Desk) -> None:
     log = desk.log
-    noon = datetime.combine(events_domain.oldest_day(log.clock.now) - timedelta(days=1), time(12), UTC)
+    noon = datetime.combine(old_day(desk)[0], time(12), UTC)
     for _ in range(3):
         await log.take_at(noon, log.act(at=noon))
     await desk.fill(2)
