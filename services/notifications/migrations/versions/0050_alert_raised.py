@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "alert_raised"
+revision = "0050"
 down_revision = "0040"
 
 
