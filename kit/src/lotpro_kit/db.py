@@ -240,10 +240,10 @@ class Database:
     ) -> None:
         """`password` may be an async function: in Azure it returns a fresh Entra token for each new connection.
 
-        Whoever has waited `pool_seconds` for a connection is turned away.
+        Whoever has waited `pool_seconds` for a connection, pooled or new, is turned away.
         """
         self.url = make_url(url)
-        arguments: dict[str, object] = {"server_settings": {"application_name": "lotpro"}, "timeout": 5}
+        arguments: dict[str, object] = {"server_settings": {"application_name": "lotpro"}, "timeout": pool_seconds}
         if password is not None:
             arguments["password"] = password
         if ssl is not None:

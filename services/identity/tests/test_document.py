@@ -65,6 +65,7 @@ def ask(document: BaseSchema, method: str, path: str, url: str, tokens: Sequence
     every_answer_is_as_described()
 
 
+@pytest.mark.timeout(300)  # a quarter of a minute of work, on a machine that has time for it
 @pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: mode.value)
 async def test_every_answer_of_every_operation_is_as_described(identity: Identity, mode: GenerationMode) -> None:
     """To a stranger and to an owner."""

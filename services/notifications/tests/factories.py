@@ -115,16 +115,20 @@ class Providers:
     letters: list[dict[str, Any]] = field(default_factory=list)
     texts: list[Mapping[str, str]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    #: Words in the requests that `answers` are for and `asked` counts: what other tests left in the queue, which all
+    #: tests of a process share, is sent meanwhile too.
+    meant_for: str = ""
     asked: int = 0
     #: Words in a request that gets no answer before `voice` is set.
     silent_for: str = ""
     voice: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked += 1
+        meant = self.meant_for.encode() in request.content
+        self.asked += meant
         if self.silent_for and self.silent_for.encode() in request.content:
             await self.voice.wait()
-        if self.answers:
+        if meant and self.answers:
             return self.answers.pop(0)(request)
         if request.url.path.endswith("/v3/mail/send"):
             self.letters.append(json.loads(request.content))

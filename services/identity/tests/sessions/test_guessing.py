@@ -453,6 +453,7 @@ async def world(identity: Identity) -> AsyncIterator[World]:
         yield World(identity, asyncio.get_running_loop(), client, people, used)
 
 
+@pytest.mark.timeout(300)  # given up, it would go on in its thread and move the clock of the tests that come after
 async def test_strangers_never_guess_more_than_they_may_and_owners_on_known_devices_get_in(world: World) -> None:
     machine = type("GuessingHere", (Guessing,), {"world": world})
     thrifty = settings(

@@ -125,6 +125,7 @@ async def test_a_code_waits_for_a_provider_that_is_busy_or_away_and_for_identity
 
         await notifications.handle(events_pb2.CodeRequested(challenge_id=str(challenge_id)), caused)
         await testing.eventually(lambda: tried(2))
+        notifications.providers.meant_for = address
         notifications.providers.answers += [unreachable, lambda _: httpx.Response(503), lambda _: httpx.Response(429)]
         notifications.identity.away = False
         await testing.eventually(lambda: tried(5))
@@ -138,7 +139,8 @@ async def test_a_code_waits_for_a_provider_that_is_busy_or_away_and_for_identity
 
 
 async def test_a_code_whose_fate_is_unknown_is_not_sent_again(notifications: Notifications) -> None:
-    challenge_id, _, _ = notifications.identity.add_code(expires_at=notifications.clock() + timedelta(minutes=10))
+    challenge_id, _, address = notifications.identity.add_code(expires_at=notifications.clock() + timedelta(minutes=10))
+    notifications.providers.meant_for = address
     notifications.providers.answers.append(timed_out)
     caused = delivery()
     async with notifications.sending() as sender:

@@ -87,7 +87,8 @@ async def test_a_number_that_twilio_refuses_fails_for_good_with_its_code(notific
 
 
 async def test_mail_that_sendgrid_rejects_fails_for_good(notifications: Notifications) -> None:
-    add_owners(notifications, "")
+    (owner,) = add_owners(notifications, "")
+    notifications.providers.meant_for = f"{owner}@example.com"
     notifications.providers.answers.append(lambda _: httpx.Response(400, json={"errors": [{"message": "bad"}]}))
     caused = delivery()
     async with notifications.sending():
@@ -97,7 +98,8 @@ async def test_mail_that_sendgrid_rejects_fails_for_good(notifications: Notifica
 
 
 async def test_the_providers_wait_is_honoured(notifications: Notifications) -> None:
-    add_owners(notifications, "")
+    (owner,) = add_owners(notifications, "")
+    notifications.providers.meant_for = f"{owner}@example.com"
     notifications.providers.answers.append(lambda _: httpx.Response(429, headers={"retry-after": "120"}))
     caused = delivery()
     began = notifications.clock()
