@@ -142,5 +142,6 @@ async def log(unled: Log) -> AsyncIterator[Log]:
 async def log_alone(postgres: testing.Postgres, signer: testing.Signer) -> AsyncIterator[Log]:
     """The same on a database of its own, in which nobody else's days are."""
     beside = await postgres.beside(app.SERVICE, f"audit_{uuid4().hex[:8]}")
-    async with opened(beside, signer) as alone, alone.leading():
+    # Its anchors would be those of the process's other log: storage is away, which stops no log.
+    async with opened(beside, signer, blob_url="https://localhost:1/blob") as alone, alone.leading():
         yield alone

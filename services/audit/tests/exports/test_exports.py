@@ -537,14 +537,14 @@ async def test_chunks_of_a_deleted_export_cannot_be_read_by_anybody_any_more(des
         service._unsealed(other, *stolen[0])
 
 
-async def test_an_export_expires_after_a_week_and_not_before(desk: Desk) -> None:
+async def test_an_export_expires_after_a_day_and_not_before(desk: Desk) -> None:
     export_id = (await desk.open())["id"]
     await desk.work()
     expire, opened = job(desk, "expire-exports"), desk.log.clock.now
-    desk.log.clock.advance(timedelta(days=7) - timedelta(seconds=1))
+    desk.log.clock.advance(timedelta(days=1) - timedelta(seconds=1))
     await expire(Run(as_of=desk.log.clock.now))
     assert (await desk.look(export_id))["state"] == "done"
-    desk.log.clock.now = opened + timedelta(days=7)
+    desk.log.clock.now = opened + timedelta(days=1)
     # It is over at once, also before the job has come.
     assert (await desk.client.get(f"{EXPORTS}/{export_id}")).status_code == 404
     assert (await desk.client.get(f"{EXPORTS}/{export_id}/content")).status_code == 404

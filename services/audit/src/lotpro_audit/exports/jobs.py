@@ -35,7 +35,7 @@ def expire_exports(database: Database, ports: Ports) -> Job:
             if count < EXPIRED_AT_ONCE:
                 return {"exports": total}
 
-    return Job("expire-exports", "Destroy exports that were opened 7 days ago.", "45 * * * *", work)
+    return Job("expire-exports", "Destroy exports that were opened a day ago.", "45 * * * *", work)
 
 
 class Exporter:
