@@ -8,8 +8,8 @@ from uuid import UUID, uuid5
 
 from lotpro_kit import errors
 
-#: An export is made to be fetched; what is not is gone after a day, so that no copy of an event here outlives its 180 days
-#: (policy, retention.security-logs) by more than that.
+#: An export is made to be fetched; what is not is gone after a day, so that no copy of an event here outlives its
+#: 180 days (policy, retention.security-logs) by more than that.
 KEPT = timedelta(days=1)
 #: Exports of one organisation that are kept at a time.
 MOST_KEPT = 20

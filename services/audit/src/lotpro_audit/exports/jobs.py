@@ -21,7 +21,7 @@ log = telemetry.logger(__name__)
 
 
 def expire_exports(database: Database, ports: Ports) -> Job:
-    """Destroys exports that are a week old: their keys, and with them every copy of their files."""
+    """Destroys exports that are a day old: their keys, and with them every copy of their files."""
 
     async def work(run: Run) -> Counts:
         if run.dry_run:
