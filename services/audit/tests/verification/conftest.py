@@ -237,7 +237,8 @@ async def original(
         async with own.database.begin(system(OURS)) as session:
             await session.execute(
                 HOLDS.insert().values(
-                    id=uuid4(), org_id=OURS, reason="a claim", authority="a court", placed_by=uuid4(), placed_at=now
+                    id=uuid4(), org_id=OURS, reason="a claim", authority="a court", placed_by=uuid4(), placed_at=now,
+                    first_day=old.date(), days_gone=0, version=1,
                 )
             )
         clock.now = now

@@ -49,7 +49,7 @@ FIRST, MIDDLE, LAST = (
 
 async def change_a_leaf(owner: Owner) -> None:
     await owner.do(
-        f"UPDATE events SET leaf = convert_to(replace(convert_from(leaf, 'UTF8'), 'user', 'cook'), 'UTF8')"
+        "UPDATE events SET leaf = convert_to(replace(convert_from(leaf, 'UTF8'), 'lag', 'gal'), 'UTF8')"
         f" WHERE seq = {MIDDLE}"
     )
 
@@ -140,7 +140,7 @@ async def drop_a_day_and_add_it_to_one_that_expired(owner: Owner) -> None:
 
 async def change_a_held_event(owner: Owner) -> None:
     await owner.do(
-        "UPDATE held_events SET leaf = convert_to(replace(convert_from(leaf, 'UTF8'), 'user', 'cook'), 'UTF8')"
+        "UPDATE held_events SET leaf = convert_to(replace(convert_from(leaf, 'UTF8'), 'lag', 'gal'), 'UTF8')"
         " WHERE seq = (SELECT max(seq) FROM held_events)"
     )
 

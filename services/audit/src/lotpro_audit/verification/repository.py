@@ -82,7 +82,8 @@ async def begin(session: Session) -> Beginning:
 
 
 _ROWS_BETWEEN = (
-    f"SELECT seq, leaf, convert_to({INDEXED_SQL}, 'UTF8') AS indexed, org_seq, org_id FROM events"  # noqa: S608 - our own constant
+    f"SELECT seq, leaf, convert_to({INDEXED_SQL}, 'UTF8') AS indexed, org_seq, org_id,"  # noqa: S608 - our own constant
+    " (date_part('epoch', occurred_at) * 1000000)::bigint AS occurred_us FROM events"
     " WHERE seq >= $1 AND seq < $2 ORDER BY seq"
 )
 #: All that belongs to places `[$1, $2)` but the rows themselves. $3 and $4 are the numbers of the tiles.

@@ -22,10 +22,12 @@ from lotpro_audit.verification.domain import Damage, Run, root_of
 #: Damages of a kind that are told one by one; all are counted.
 MOST_TOLD = 5
 TILE_BYTES = TILE_WIDTH * HASH_BYTES
-#: Where in a leaf, after its indexed part, the event's id and the moment of its writing are.
+#: What the indexed part of a leaf ends with: the event's id follows.
 _ID_KEY = b',"id":"'
-_ID = slice(len(_ID_KEY), len(_ID_KEY) + 36)
-_LOGGED = slice(_ID.stop + len('","logged":'), _ID.stop + len('","logged":') + 16)
+_ID_BYTES = 36
+#: From there on the time, in microseconds, between the event and its writing; no number is longer.
+_LAG = _ID_BYTES + len('","lag":')
+_LAG_END = _LAG + 20
 
 
 @dataclass(slots=True)
@@ -86,6 +88,7 @@ class Row(NamedTuple):
     indexed: bytes
     org_seq: int
     org_id: UUID | None
+    occurred_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class Walk:
         self._known: set[str] = set()
         self._last: dict[UUID | None, int] = {}
         self._where: dict[UUID | None, int] = {}
-        self._logged = b""
+        self._logged = 0
         self._logged_at = -1
 
     def expire(self, expiries: Sequence[Expiry]) -> None:
@@ -151,17 +154,17 @@ class Walk:
         if not stretch.rows:
             self._claims(stretch, [], [])
             return
-        seqs, leaves, indexed, numbers, organisations = zip(*stretch.rows, strict=True)
+        seqs, leaves, indexed, numbers, organisations, moments = zip(*stretch.rows, strict=True)
         self._leaves(stretch, seqs, leaves)
         ends = list(map(len, indexed))
         if not all(map(bytes.startswith, leaves, indexed)):
             for at, (seq, content, says) in enumerate(zip(seqs, leaves, indexed, strict=True)):
                 if not content.startswith(says):
                     self.damages.add(seq, "its columns are not what its leaf says")
-                    ends[at] = max(0, content.find(_ID_KEY))
-        rests = [content[end : end + _LOGGED.stop] for content, end in zip(leaves, ends, strict=True)]
-        self._claims(stretch, seqs, [rest[_ID] for rest in rests])
-        self._checkpoints(stretch, seqs, [rest[_LOGGED] for rest in rests])
+                    ends[at] = content.find(_ID_KEY) + len(_ID_KEY)
+        self._claims(stretch, seqs, [content[end : end + _ID_BYTES] for content, end in zip(leaves, ends, strict=True)])
+        lags = [content[end + _LAG : end + _LAG_END] for content, end in zip(leaves, ends, strict=True)]
+        self._checkpoints(stretch, seqs, list(map(logged_us, moments, lags)))
         self._sequences(seqs, numbers, organisations)
         self.events += len(seqs)
 
@@ -221,11 +224,11 @@ class Walk:
             if not self.expired.covers(seq):
                 self.damages.add(seq, "an id was written that no event has")
 
-    def _checkpoints(self, stretch: Stretch, seqs: Sequence[int], logged: Sequence[bytes]) -> None:
+    def _checkpoints(self, stretch: Stretch, seqs: Sequence[int], logged: Sequence[int]) -> None:
         """Events of one batch say the same moment: where it changes, a batch ended, and was signed."""
         changes = [seq for (before, now), (last, seq) in zip(pairwise(logged), pairwise(seqs), strict=True)
                    if now != before and seq == last + 1]
-        if self._logged and seqs[0] == self._logged_at + 1 and logged[0] != self._logged:
+        if seqs[0] and seqs[0] == self._logged_at + 1 and logged[0] != self._logged:
             changes.append(seqs[0])
         for size in set(changes).difference(stretch.checkpoints):
             self.damages.add(size, "the checkpoint of this size is missing")
@@ -283,6 +286,14 @@ def occurred_us(content: bytes) -> int:
         return 0
 
 
+def logged_us(occurred: int, lag: bytes) -> int:
+    """When an event was written, by when it happened and what its leaf says from its lag on; 0 when that is none."""
+    try:
+        return occurred + int(lag.partition(b",")[0])
+    except ValueError:
+        return 0
+
+
 def raised(hashes: bytes | bytearray) -> bytes:
     """The hashes of full tiles, by theirs: what these are on the next level of the tree."""
     level = bytes(hashes)
@@ -298,8 +309,11 @@ def held_row(found: Mapping[str, Any]) -> Row:
         found["occurred_at"], found["org_seq"], *(str(found[name] or "") for name in _HELD_IDS),
     )
     said = (made.occurred_at, made.org_seq, *(getattr(made, name) for name in _HELD_IDS))
-    indexed = found["leaf"].partition(_ID_KEY)[0]
-    return Row(found["seq"], found["leaf"], indexed if columns == said else b"-", found["org_seq"], found["org_id"])
+    indexed = found["leaf"].partition(_ID_KEY)[0] + _ID_KEY
+    return Row(
+        found["seq"], found["leaf"], indexed if columns == said else b"-", found["org_seq"], found["org_id"],
+        made.occurred_us,
+    )
 
 
 _HELD_IDS = ("org_id", "store_id", "actor_id", "subject_id", "concerned_id")
