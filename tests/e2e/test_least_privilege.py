@@ -57,7 +57,7 @@ class Everyone:
 
 #: Permissions that no operation asks for by itself: a field is left out without the first; the others wait for theirs.
 WAITING = {
-    "inventory:vehicle:view_cost", "audit:event:export", "billing:subscription:manage", "privacy:request:open_own",
+    "inventory:vehicle:view_cost", "billing:subscription:manage", "privacy:request:open_own",
     "privacy:request:view_own",
 }
 #: What is one's own as a person: account, factors, sessions, devices, and where one belongs.
@@ -71,7 +71,8 @@ FREE = {
     "get_current_organisation", "list_own_organisations", "create_organisation", "leave_organisation",
     "list_own_events", "open_access", "close_access", "get_picture", "set_own_picture", "remove_own_picture",
     "get_preferences", "set_preferences", "clear_preferences", "report_views", "view_usage_objection",
-    "object_to_usage", "withdraw_usage_objection",
+    "object_to_usage", "withdraw_usage_objection", "get_latest_checkpoint", "get_checkpoint", "prove_consistency",
+    "prove_event",
 }
 
 

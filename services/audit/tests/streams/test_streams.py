@@ -345,7 +345,7 @@ def test_production_has_no_sandbox() -> None:
     with pytest.raises(ValueError, match="sandbox_receivers must be empty"):
         testing.settings(
             app.SERVICE, environment="production", sealing_key="x", checkpoint_key="x",
-            sandbox_receivers="https://localhost:1",
+            blob_url="https://lotpro.blob.core.windows.net", sandbox_receivers="https://localhost:1",
         )
 
 
