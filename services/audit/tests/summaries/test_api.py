@@ -163,8 +163,8 @@ async def test_a_summary_reads_nothing_but_its_own_small_index(log: Log, asked: 
         )
         for other in others:
             await session.execute(text(f"DROP INDEX {other['name']}"))
-        await session.execute(text("SET LOCAL enable_seqscan = off"))
-        await session.execute(text("SET LOCAL enable_bitmapscan = off"))
+        for way in ("seqscan", "bitmapscan", "indexscan"):
+            await session.execute(text(f"SET LOCAL enable_{way} = off"))
         plan = await fetch(
             session, f"EXPLAIN {query}", log.org_id, now - timedelta(hours=1), now + timedelta(hours=1), None, *top
         )
