@@ -165,7 +165,7 @@ class Walk:
         self._claims(stretch, seqs, [content[end : end + _ID_BYTES] for content, end in zip(leaves, ends, strict=True)])
 
         def logged(at: int) -> int:
-            return moments[at] + _lag(leaves[at], ends[at])
+            return int(moments[at]) + _lag(leaves[at], ends[at])
 
         self._checkpoints(stretch, seqs, logged)
         self._sequences(seqs, numbers, organisations)
