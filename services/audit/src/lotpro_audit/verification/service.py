@@ -47,6 +47,9 @@ TILES_AT_ONCE = 256
 #: Of checkpoints and anchors so many are held against the tree: the first, the last, and others evenly between.
 SAMPLE = 32
 
+#: Turns of the event loop until what was asked of a reader is on its way: its task's, and those of the two it begins.
+TURNS = 4
+
 log = telemetry.logger(__name__)
 
 
@@ -123,8 +126,9 @@ async def _walk(database: Database, ports: Ports, going: Walk, size: int) -> Non
             while reading is not None:
                 (first, end), found = await reading
                 reading = _read_next(reader, ahead)
-                # Lets the reading begin.
-                await asyncio.sleep(0)
+                # Lets both of the reader's tasks ask, so that the database works while this stretch is hashed.
+                for _ in range(TURNS):
+                    await asyncio.sleep(0)
                 stretch = _stretch(first, end, found, ports.checkpoint_key().verifier, going.damages)
                 if not going.accounts_for(first, end, stretch.rows):
                     # A day may have gone since the walk began.

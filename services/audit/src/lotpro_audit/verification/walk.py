@@ -6,7 +6,7 @@ says.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import pairwise
@@ -163,8 +163,11 @@ class Walk:
                     self.damages.add(seq, "its columns are not what its leaf says")
                     ends[at] = content.find(_ID_KEY) + len(_ID_KEY)
         self._claims(stretch, seqs, [content[end : end + _ID_BYTES] for content, end in zip(leaves, ends, strict=True)])
-        lags = [content[end + _LAG : end + _LAG_END] for content, end in zip(leaves, ends, strict=True)]
-        self._checkpoints(stretch, seqs, list(map(logged_us, moments, lags)))
+
+        def logged(at: int) -> int:
+            return int(moments[at]) + _lag(leaves[at], ends[at])
+
+        self._checkpoints(stretch, seqs, logged)
         self._sequences(seqs, numbers, organisations)
         self.events += len(seqs)
 
@@ -224,15 +227,24 @@ class Walk:
             if not self.expired.covers(seq):
                 self.damages.add(seq, "an id was written that no event has")
 
-    def _checkpoints(self, stretch: Stretch, seqs: Sequence[int], logged: Sequence[int]) -> None:
-        """Events of one batch say the same moment: where it changes, a batch ended, and was signed."""
-        changes = [seq for (before, now), (last, seq) in zip(pairwise(logged), pairwise(seqs), strict=True)
-                   if now != before and seq == last + 1]
-        if seqs[0] and seqs[0] == self._logged_at + 1 and logged[0] != self._logged:
-            changes.append(seqs[0])
-        for size in set(changes).difference(stretch.checkpoints):
+    def _checkpoints(self, stretch: Stretch, seqs: Sequence[int], logged: Callable[[int], int]) -> None:
+        """Events of one batch were written at the same moment: where it changes, a batch ended, and was signed.
+
+        `logged` says when a row was written. Time goes on, so that the first and the last row between two checkpoints
+        are enough; when they differ, all in between are looked at.
+        """
+        signed = set(stretch.checkpoints)
+        begins = [0, *(at for at, seq in enumerate(seqs) if at and (seq in signed or seq != seqs[at - 1] + 1))]
+        for begin, end in pairwise([*begins, len(seqs)]):
+            if logged(begin) != logged(end - 1):
+                self._changes(seqs[at] for at in range(begin + 1, end) if logged(at) != logged(at - 1))
+        if seqs[0] == self._logged_at + 1 and seqs[0] not in signed and seqs[0] and logged(0) != self._logged:
+            self._changes([seqs[0]])
+        self._logged, self._logged_at = logged(len(seqs) - 1), seqs[-1]
+
+    def _changes(self, sizes: Iterable[int]) -> None:
+        for size in sizes:
             self.damages.add(size, "the checkpoint of this size is missing")
-        self._logged, self._logged_at = logged[-1], seqs[-1]
 
     def _sequences(
         self, seqs: Sequence[int], numbers: Sequence[int], organisations: Sequence[UUID | None]
@@ -286,10 +298,10 @@ def occurred_us(content: bytes) -> int:
         return 0
 
 
-def logged_us(occurred: int, lag: bytes) -> int:
-    """When an event was written, by when it happened and what its leaf says from its lag on; 0 when that is none."""
+def _lag(content: bytes, end: int) -> int:
+    """How long after its event a leaf was written, in microseconds; 0 when it does not say so where others do."""
     try:
-        return occurred + int(lag.partition(b",")[0])
+        return int(content[end + _LAG : end + _LAG_END].partition(b",")[0])
     except ValueError:
         return 0
 
