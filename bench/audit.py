@@ -210,11 +210,11 @@ async def _bytes_a_row(log: Log) -> float:
 async def _queries(log: Log, dice: random.Random) -> bool:
     """Pages of the log as its readers ask for them, through the HTTP door, with what that costs."""
     parts = app.wire(log.runtime)
-    door = service.create_app(app.SERVICE, log.runtime, parts)
     signer = testing.Signer()
     log.runtime.user_tokens = auth.UserTokens(
         signer.user_keys, issuer=testing.ISSUER, audience=testing.AUDIENCE
     )
+    door = service.create_app(app.SERVICE, log.runtime, parts)
     results = []
     for name, query in _questions(dice).items():
         samples = []
