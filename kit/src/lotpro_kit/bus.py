@@ -36,7 +36,7 @@ MAX_DELIVERIES = 10
 BURST, BURST_BYTES = 100, 150_000
 BURST_CONTENT = "application/cloudevents-batch+json"
 #: How long the one who reads bursts lets events gather, in seconds, and how many it takes at once.
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.005
 MOST_AT_ONCE = 500
 #: How long the SDK reads from a silent link before it looks around. Its own 0.2 s keep an idle service busy; giving a
 #: message back waits for the read to end, and closing for two.
