@@ -44,7 +44,7 @@ async def test_an_event_that_comes_twice_stands_once(log: Log) -> None:
 async def test_the_database_does_not_hold_addresses_in_the_clear(log: Log) -> None:
     await log.take(log.act())
     async with log.runtime.database.begin(system(log.org_id)) as session:
-        dump = str((await session.execute(text("SELECT e::text, encode(leaf, 'escape') FROM events e"))).all())
+        dump = str((await session.execute(text("SELECT e::text, encode(rest, 'escape') FROM events e"))).all())
     assert "203.0.113.9" not in dump
     assert "Firefox" not in dump
 

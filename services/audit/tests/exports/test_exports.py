@@ -591,6 +591,8 @@ async def test_an_export_that_is_deleted_while_it_is_fetched_ends_without_its_en
 
 async def test_one_export_at_a_time_in_an_organisation_and_few_in_all(desk: Desk) -> None:
     database, ports = desk.log.runtime.database, app.ports(desk.log.runtime)
+    # Nothing is waiting but what this test opens.
+    await desk.work()
     first = await desk.open()
     second = await desk.open()
     found = await asyncio.gather(*(service.lease_next(database, ports) for _ in range(4)))

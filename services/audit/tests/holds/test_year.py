@@ -16,6 +16,7 @@ from lotpro_audit import app
 from lotpro_audit.events import days
 from lotpro_audit.events import domain as dates
 from lotpro_audit.events import jobs as event_jobs
+from lotpro_audit.events.leaf import LEAF_SQL
 from lotpro_audit.holds import jobs as hold_jobs
 from lotpro_audit.sequencer import service as sequencer
 from lotpro_kit import ids
@@ -167,11 +168,11 @@ class Year:
                 & set(
                     (
                         await session.execute(
-                            text(f"SELECT convert_from(leaf, 'UTF8')::json ->> 'id' FROM {table}")
+                            text(f"SELECT convert_from({content}, 'UTF8')::json ->> 'id' FROM {table}")
                         )
                     ).scalars()
                 )
-                for table in ("events", "held_events")
+                for table, content in (("events", LEAF_SQL), ("held_events", "leaf"))
             }
         assert stored["events"] == {act.id for act in self.oracle.logged}
         assert stored["held_events"] == {act.id for act in self.oracle.kept}

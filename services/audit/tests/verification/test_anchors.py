@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from lotpro_audit.events import leaf
+from lotpro_audit.events.leaf import LEAF_SQL
 from lotpro_audit.sequencer import consumers
 from lotpro_audit.sequencer import service as sequencer
 from lotpro_audit.tree import domain, notes
@@ -224,7 +225,7 @@ async def logged(own: Own) -> list[str]:
     """What the log says was accepted."""
     async with own.database.begin(system(scope="verification")) as session:
         found = await session.execute(
-            text("SELECT leaf FROM events WHERE action = :action"), {"action": tree_jobs.ACCEPT}
+            text(f"SELECT {LEAF_SQL} AS leaf FROM events WHERE action = :action"), {"action": tree_jobs.ACCEPT}
         )
         return [leaf.read(content).action for content in found.scalars()]
 

@@ -9,6 +9,7 @@ from hashlib import sha256
 import pytest
 
 from lotpro_audit.events import leaf
+from lotpro_audit.events.leaf import LEAF_SQL
 from lotpro_audit.tree.domain import leaf_hash, root
 from lotpro_audit.tree.notes import ORIGIN, Checkpoint
 from lotpro_audit.verification import domain
@@ -49,22 +50,18 @@ FIRST, MIDDLE, LAST = (
 
 async def change_a_leaf(owner: Owner) -> None:
     await owner.do(
-        "UPDATE events SET leaf = convert_to(replace(convert_from(leaf, 'UTF8'), 'lag', 'gal'), 'UTF8')"
+        "UPDATE events SET rest = convert_to(replace(convert_from(rest, 'UTF8'), 'lag', 'gal'), 'UTF8')"
         f" WHERE seq = {MIDDLE}"
     )
 
 
-async def change_a_leaf_and_its_column(owner: Owner) -> None:
-    await owner.do(
-        f"UPDATE events SET action = 'inventory:vehicle:view',"
-        f" leaf = convert_to(replace(convert_from(leaf, 'UTF8'), 'vehicle:sell', 'vehicle:view'), 'UTF8')"
-        f" WHERE seq = {MIDDLE}"
-    )
+async def change_a_column(owner: Owner) -> None:
+    await owner.do(f"UPDATE events SET action = 'inventory:vehicle:view' WHERE seq = {MIDDLE}")
 
 
-async def swap_leaves(owner: Owner) -> None:
+async def swap_rests(owner: Owner) -> None:
     await owner.do(
-        f"UPDATE events e SET leaf = o.leaf FROM events o WHERE e.seq IN ({MIDDLE}, {LAST})"
+        f"UPDATE events e SET rest = o.rest FROM events o WHERE e.seq IN ({MIDDLE}, {LAST})"
         f" AND o.seq IN ({MIDDLE}, {LAST}) AND o.seq <> e.seq"
     )
 
@@ -86,7 +83,7 @@ async def swap_whole_rows(owner: Owner) -> None:
 def forge(place: str) -> str:
     """A second row like one in the middle, at another place."""
     others = (
-        "org_seq, org_id, store_id, actor_id, subject_id, concerned_id, session_id, ip_index, success, action, leaf"
+        "org_seq, org_id, store_id, actor_id, subject_id, concerned_id, session_id, ip_index, success, action, rest"
     )
     return (
         f"INSERT INTO events (occurred_at, seq, {others}) SELECT occurred_at, {place}, {others} FROM events"
@@ -146,10 +143,10 @@ async def change_a_held_event(owner: Owner) -> None:
 
 
 async def recompute_the_tree(owner: Owner) -> None:
-    """A leaf and its column are changed, and every tile and the frontier with them; only signing is not possible."""
-    await change_a_leaf_and_its_column(owner)
+    """A row is changed, and every tile and the frontier with them; only signing is not possible."""
+    await change_a_column(owner)
     hashes = await owner.leaf_hashes()
-    for row in await owner.rows("SELECT seq, leaf FROM events"):
+    for row in await owner.rows(f"SELECT seq, {LEAF_SQL} FROM events"):
         hashes[row[0]] = leaf_hash(row[1])
     await owner.rewrite_tree(hashes)
 
@@ -176,26 +173,25 @@ def sql(statement: str) -> Edit:
     return edit
 
 
-LEAF, COLUMNS, MISSING = "leaf is not the one", "columns are not what", "is missing, and no day"
+LEAF, HELD, MISSING = "leaf is not the one", "held of it is not what its leaf says", "is missing, and no day"
 SEVERAL, BEYOND = "several in one place", "more than the tree has"
 
 #: What the owner does, and what the daily verification, which sees the database alone, says of it.
 EDITS: dict[str, tuple[Edit, str]] = {
     "change a leaf": (change_a_leaf, LEAF),
-    "change a leaf and its column": (change_a_leaf_and_its_column, LEAF),
-    "change a column": (sql(f"UPDATE events SET action = 'a:b:c' WHERE seq = {MIDDLE}"), COLUMNS),
-    "change who did it": (sql(f"UPDATE events SET actor_id = uuidv7() WHERE seq = {MIDDLE}"), COLUMNS),
+    "change a column": (change_a_column, LEAF),
+    "change who did it": (sql(f"UPDATE events SET actor_id = uuidv7() WHERE seq = {MIDDLE}"), LEAF),
     "change when it was": (
-        sql(f"UPDATE events SET occurred_at = occurred_at + interval '1 microsecond' WHERE seq = {MIDDLE}"), COLUMNS
+        sql(f"UPDATE events SET occurred_at = occurred_at + interval '1 microsecond' WHERE seq = {MIDDLE}"), LEAF
     ),
-    "change an address": (sql(f"UPDATE events SET ip_index = '\\x0102030405060708' WHERE seq = {MIDDLE}"), COLUMNS),
+    "change an address": (sql(f"UPDATE events SET ip_index = '\\x0102030405060708' WHERE seq = {MIDDLE}"), LEAF),
     "move to another organisation": (
         sql(f"UPDATE events SET org_id = '{THEIRS}' WHERE seq = (SELECT max(seq) FROM events WHERE org_id = '{OURS}')"),
-        COLUMNS,
+        LEAF,
     ),
     "take out of its organisation": (
         sql(f"UPDATE events SET org_id = NULL WHERE seq = (SELECT max(seq) FROM events WHERE org_id = '{OURS}')"),
-        COLUMNS,
+        LEAF,
     ),
     "delete the first row": (sql(f"DELETE FROM events WHERE seq = {FIRST}"), MISSING),
     "delete a middle row": (sql(f"DELETE FROM events WHERE seq = {MIDDLE}"), MISSING),
@@ -203,8 +199,8 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "delete the last rows": (sql("DELETE FROM events WHERE seq > (SELECT size - 60 FROM tree)"), MISSING),
     "delete an organisation's rows": (sql(f"DELETE FROM events WHERE org_id = '{THEIRS}'"), MISSING),
     "delete everything": (sql("DELETE FROM events"), MISSING),
-    "swap two leaves": (swap_leaves, LEAF),
-    "swap two places": (swap_places, COLUMNS),
+    "swap the rests of two": (swap_rests, LEAF),
+    "swap two places": (swap_places, LEAF),
     "swap two rows whole": (swap_whole_rows, LEAF),
     "forge a row after the last": (sql(forge("(SELECT size FROM tree)")), BEYOND),
     "forge a row before the first": (sql(forge("-1")), BEYOND),
@@ -217,14 +213,14 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "forget that a day expired": (sql("DELETE FROM expiries"), MISSING),
     "change when a day expired": (sql("UPDATE expiries SET day = day - 1"), "the log does not say so"),
     "change a held event": (change_a_held_event, "held of it is not proven"),
-    "change whose a held event is": (sql(f"UPDATE held_events SET org_id = '{THEIRS}'"), COLUMNS),
+    "change whose a held event is": (sql(f"UPDATE held_events SET org_id = '{THEIRS}'"), HELD),
     "change a held event's proof": (
         sql("UPDATE held_events SET path = substring(path FROM 33)"), "held of it is not proven"
     ),
     "hold what never was": (
         sql("INSERT INTO held_events (seq, occurred_at, org_seq, leaf, path, checkpoint, expired_day)"
             " SELECT 0, now(), 1, 'x', '', '', now()::date ON CONFLICT (seq) DO UPDATE SET leaf = 'x'"),
-        "no event",
+        HELD,
     ),
     "change a tile": (sql("UPDATE tiles SET hashes = set_byte(hashes, 70, get_byte(hashes, 70) # 1)"
                           " WHERE level = 0 AND index = 0"), "what the log says it was"),

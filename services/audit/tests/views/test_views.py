@@ -17,6 +17,7 @@ from sqlalchemy import text
 from lotpro.identity.v1 import events_pb2
 from lotpro_audit import app
 from lotpro_audit.events.domain import SecurityEvent
+from lotpro_audit.events.leaf import LEAF_SQL
 from lotpro_audit.sequencer import service as sequencer
 from lotpro_audit.views import domain
 from lotpro_kit import bus, ids, testing
@@ -81,7 +82,7 @@ async def test_a_report_is_in_the_log_soon_with_who_what_when_and_where(log: Log
     assert shown[1]["actor"] == {"kind": "user", "id": str(person.id)}
     assert shown[1]["ip"] == "127.0.0.1"
     async with log.runtime.database.begin(system(log.org_id)) as session:
-        leaves = (await session.execute(text("SELECT convert_from(leaf, 'UTF8') AS leaf FROM events"))).scalars()
+        leaves = (await session.execute(text(f"SELECT convert_from({LEAF_SQL}, 'UTF8') AS leaf FROM events"))).scalars()
         assert [json.loads(leaf).get("duration") for leaf in leaves if name + '"' in leaf] == [4200]
 
 

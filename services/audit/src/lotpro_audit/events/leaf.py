@@ -1,7 +1,7 @@
 """A leaf's bytes: what of an event the tree proves, as JSON with its keys in one order; pure.
 
-The indexed keys come first, so that the database can write the same text from its columns and a verifier can compare
-the two without reading JSON. What an event does not have is left out: a log is mostly what it repeats.
+The indexed keys come first. The log keeps them as its columns and only the rest as text, and spells the leaf from both:
+what is searched and what is proven cannot differ, and nothing is stored twice. What an event does not have is left out.
 """
 
 import json
@@ -28,6 +28,8 @@ INDEXED_SQL = (
     " ',\"concerned\":\"' || concerned_id || '\"', ',\"session\":\"' || session_id || '\"',"
     " ',\"ip\":\"' || encode(ip_index, 'hex') || '\"', ',\"id\":\"')"
 )
+#: The leaf's bytes, of a row of the log.
+LEAF_SQL = f"(convert_to({INDEXED_SQL}, 'UTF8') || rest)"
 #: What kind of actor a person is; it goes without saying.
 PERSON = "user"
 
@@ -95,13 +97,21 @@ def moment(microseconds: int) -> datetime:
 
 
 def write(leaf: Leaf) -> bytes:
-    """The leaf's bytes. Ids, kinds and `action` are spelled by us and not escaped; what others chose is escaped."""
+    """The leaf's bytes."""
+    return b"".join(parts(leaf))
+
+
+def parts(leaf: Leaf) -> tuple[bytes, bytes]:
+    """The leaf's bytes in two: those that a row's columns say (INDEXED_SQL), and the rest, which begins with the id.
+
+    Ids, kinds and `action` are spelled by us and not escaped; what others chose is escaped.
+    """
     (
         seq, org_seq, event_id, org, store, occurred_us, action, success, actor, subject, concerned, session, ip,
         logged_us, actor_kind, actor_name, subject_kind, concerned_kind, class_uid, activity_id, factor, feature,
         duration, request, trace, changed, origin, expiry,
     ) = leaf
-    made = (
+    indexed = (
         f'{{"seq":{seq},"org_seq":{org_seq}'
         + (f',"org":"{org}"' if org else "")
         + (f',"store":"{store}"' if store else "")
@@ -111,7 +121,10 @@ def write(leaf: Leaf) -> bytes:
         + (f',"concerned":"{concerned}"' if concerned else "")
         + (f',"session":"{session}"' if session else "")
         + (f',"ip":"{ip.hex()}"' if ip else "")
-        + f',"id":"{event_id}","lag":{logged_us - occurred_us},"ocsf":[{class_uid},{activity_id}]'
+        + ',"id":"'
+    )
+    rest = (
+        f'{event_id}","lag":{logged_us - occurred_us},"ocsf":[{class_uid},{activity_id}]'
         + (f',"actor_kind":"{actor_kind}"' if actor_kind != PERSON else "")
         + (f',"actor_name":"{actor_name}"' if actor_name else "")
         + (f',"subject_kind":"{subject_kind}"' if subject_kind else "")
@@ -126,7 +139,7 @@ def write(leaf: Leaf) -> bytes:
         + (f',"expiry":{_dumps(expiry)}' if expiry else "")
         + "}"
     )
-    return made.encode()
+    return indexed.encode(), rest.encode()
 
 
 _dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode

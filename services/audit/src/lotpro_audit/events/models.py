@@ -1,8 +1,9 @@
 """The tables of the log: one partition a day, none for other days, written once; and the days that went."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, LargeBinary, String, Table, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, LargeBinary, String, Table, Uuid, literal_column
 
 from lotpro_audit.db import METADATA
+from lotpro_audit.events.leaf import LEAF_SQL
 
 EVENTS = Table(
     "events",
@@ -19,9 +20,11 @@ EVENTS = Table(
     Column("ip_index", LargeBinary),
     Column("success", Boolean, nullable=False),
     Column("action", String(96), nullable=False),
-    Column("leaf", LargeBinary, nullable=False),
+    Column("rest", LargeBinary, nullable=False),
     postgresql_partition_by="RANGE (occurred_at)",
 )
+#: A row's leaf, which its columns begin and `rest` ends.
+LEAF = literal_column(LEAF_SQL, LargeBinary).label("leaf")
 
 #: Which of an organisation's own numbers went with which day: an export says so of what it does not have.
 EXPIRED_RUNS = Table(

@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, tuple_
 
 from lotpro_audit.events.domain import Filter
-from lotpro_audit.events.models import EVENTS, EXPIRED_RUNS, EXPIRIES
+from lotpro_audit.events.leaf import LEAF_SQL
+from lotpro_audit.events.models import EVENTS, EXPIRED_RUNS, EXPIRIES, LEAF
 from lotpro_kit.db import Session
 
 #: Where a list goes on: the last row's `occurred_at` and `seq`.
@@ -68,7 +69,7 @@ async def newest(
         if after is not None:
             wanted.append(tuple_(EVENTS.c.occurred_at, EVENTS.c.seq) < after)
         found = await session.execute(
-            select(EVENTS.c.occurred_at, EVENTS.c.seq, EVENTS.c.leaf)
+            select(EVENTS.c.occurred_at, EVENTS.c.seq, LEAF)
             .where(*wanted)
             .order_by(EVENTS.c.occurred_at.desc(), EVENTS.c.seq.desc())
             .limit(limit - len(rows))
@@ -101,7 +102,7 @@ async def oldest(
     if after is not None:
         wanted += [EVENTS.c.occurred_at >= after[0], tuple_(EVENTS.c.occurred_at, EVENTS.c.seq) > after]
     found = await session.execute(
-        select(EVENTS.c.occurred_at, EVENTS.c.seq, EVENTS.c.leaf)
+        select(EVENTS.c.occurred_at, EVENTS.c.seq, LEAF)
         .where(*wanted)
         .order_by(EVENTS.c.occurred_at, EVENTS.c.seq)
         .limit(limit)
@@ -112,7 +113,7 @@ async def oldest(
 async def numbered(session: Session, org_id: UUID, *, after: int, limit: int) -> Sequence[Any]:
     """An organisation's events (`leaf`) by their numbers in its own sequence, going on after one."""
     found = await session.execute(
-        select(EVENTS.c.leaf)
+        select(LEAF)
         .where(EVENTS.c.org_id == org_id, EVENTS.c.org_seq > after)
         .order_by(EVENTS.c.org_seq)
         .limit(limit)
@@ -170,7 +171,7 @@ async def page(
 ) -> Sequence[Any]:
     """The events of a page (`leaf`) that are still there, in the tree's order."""
     found = await session.execute(
-        select(EVENTS.c.leaf)
+        select(LEAF)
         .where(
             *conditions, EVENTS.c.seq > after, EVENTS.c.seq <= last, EVENTS.c.occurred_at >= since,
             EVENTS.c.occurred_at <= until,
@@ -188,7 +189,7 @@ def numbered_to(org_id: UUID, last: int) -> list[ColumnElement[bool]]:
 async def at(session: Session, seq: int) -> Any:
     """The event at a place of the tree (`occurred_at`, `seq`, `leaf`), or None."""
     found = await session.execute(
-        select(EVENTS.c.occurred_at, EVENTS.c.seq, EVENTS.c.leaf).where(EVENTS.c.seq == seq)
+        select(EVENTS.c.occurred_at, EVENTS.c.seq, LEAF).where(EVENTS.c.seq == seq)
     )
     return found.one_or_none()
 
@@ -203,7 +204,7 @@ async def visible(
     """
     seen = or_(*of_actor(user_id), *([and_(*of_organisation(org_id, stores))] if org_id is not None else []))
     found = await session.execute(
-        select(EVENTS.c.seq, EVENTS.c.leaf).where(EVENTS.c.occurred_at == occurred_at, EVENTS.c.seq == seq, seen)
+        select(EVENTS.c.seq, LEAF).where(EVENTS.c.occurred_at == occurred_at, EVENTS.c.seq == seq, seen)
     )
     return found.one_or_none()
 
@@ -244,9 +245,10 @@ async def count_day(session: Session, day: date) -> int:
 
 #: A day's page views by feature, of at least so many people, without those who are left out. Nobody else sees a person.
 _USE_OF_DAY = text(
-    "SELECT feature, count(DISTINCT actor_id) AS people, count(*) AS uses, sum(duration_ms)::bigint AS duration_ms FROM"
-    " (SELECT actor_id, leaf ->> 'feature' AS feature, coalesce((leaf ->> 'duration')::bigint, 0) AS duration_ms"
-    " FROM (SELECT actor_id, convert_from(leaf, 'UTF8')::json AS leaf FROM events"
+    "SELECT feature, count(DISTINCT actor_id) AS people, count(*) AS uses,"  # noqa: S608 - our own constant
+    " sum(duration_ms)::bigint AS duration_ms FROM (SELECT actor_id, leaf ->> 'feature' AS feature,"
+    " coalesce((leaf ->> 'duration')::bigint, 0) AS duration_ms"
+    f" FROM (SELECT actor_id, convert_from({LEAF_SQL}, 'UTF8')::json AS leaf FROM events"
     " WHERE occurred_at >= :begin AND occurred_at < :end AND action = :action AND actor_id IS NOT NULL"
     " AND NOT actor_id = ANY(:without)) AS views) AS uses"
     " WHERE feature IS NOT NULL GROUP BY feature HAVING count(DISTINCT actor_id) >= :fewest ORDER BY feature"

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Uuid, and_, bindparam, delete, func, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
+from lotpro_audit.events.leaf import LEAF_SQL
 from lotpro_audit.holds.domain import Hold, Scope
 from lotpro_audit.holds.models import HELD_EVENTS, HOLDS
 from lotpro_kit.db import Session
@@ -26,8 +27,8 @@ REACHES = (
 )
 _ACTIVE_IDS = text(f"SELECT h.id FROM holds h WHERE {ACTIVE}")  # noqa: S608 - our own constant
 _HELD_OF_DAY = text(
-    "SELECT e.seq, e.occurred_at, e.org_seq, e.org_id, e.store_id, e.actor_id, e.subject_id, e.concerned_id, e.leaf"  # noqa: S608 - our own constant
-    " FROM events e WHERE e.occurred_at >= :begin AND e.occurred_at < :end AND e.seq > :after"
+    "SELECT e.seq, e.occurred_at, e.org_seq, e.org_id, e.store_id, e.actor_id, e.subject_id, e.concerned_id,"  # noqa: S608 - our own constants
+    f" {LEAF_SQL} AS leaf FROM events e WHERE e.occurred_at >= :begin AND e.occurred_at < :end AND e.seq > :after"
     f" AND EXISTS (SELECT FROM holds h WHERE h.id = ANY(:holds) AND {REACHES}) ORDER BY e.seq LIMIT :limit"
 )
 _UNREACHED = f"FROM held_events e WHERE NOT EXISTS (SELECT FROM holds h WHERE {REACHES})"

@@ -1,6 +1,6 @@
 """The tables of the sequencer: what was written, what waits, and how far each organisation's own sequence is."""
 
-from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, Table, Uuid, func
+from sqlalchemy import BigInteger, Column, DateTime, Index, LargeBinary, Table, Uuid, func
 
 from lotpro_audit.db import METADATA
 
@@ -9,8 +9,13 @@ CLAIMS = Table(
     "claims",
     METADATA,
     Column("event_id", Uuid, primary_key=True),
-    Column("seq", BigInteger, nullable=False, index=True),
+    Column("seq", BigInteger, nullable=False),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
+    # Written in the order of their places: where these are is found by a few bytes a page.
+    Index(
+        "ix_claims_seq", "seq", postgresql_using="brin",
+        postgresql_with={"pages_per_range": 16, "autosummarize": True},
+    ),
 )
 
 #: What came by gRPC and waits for the sequencer.

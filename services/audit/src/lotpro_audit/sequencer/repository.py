@@ -14,7 +14,7 @@ from lotpro_kit.db import Driver, Session
 #: The columns of the log in the order in which rows are copied.
 COLUMNS = (
     "occurred_at", "seq", "org_seq", "org_id", "store_id", "actor_id", "subject_id", "concerned_id", "session_id",
-    "ip_index", "success", "action", "leaf",
+    "ip_index", "success", "action", "rest",
 )
 #: Wakes the leader for what came by gRPC,
 CHANNEL = "intake"

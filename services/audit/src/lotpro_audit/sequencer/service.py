@@ -220,9 +220,9 @@ class Sequencer:
         for seq, (event, day) in enumerate(zip(batch.events, batch.days, strict=True), batch.first):
             heads[event.org_id] += 1
             made = self._leaf(event, batch.keys, seq=seq, org_seq=heads[event.org_id], logged_us=logged_us)
-            content = leaf.write(made)
-            hashes.append(leaf_hash(content))
-            rows[day].append(_row(event, made, content))
+            indexed, rest = leaf.parts(made)
+            hashes.append(leaf_hash(indexed + rest))
+            rows[day].append(_row(event, made, rest))
         return rows, hashes
 
     def _leaf(
@@ -247,11 +247,11 @@ def _key_of(event: SecurityEvent) -> str:
     return event.actor_id or event.org_id
 
 
-def _row(event: SecurityEvent, made: Leaf, content: bytes) -> tuple[object, ...]:
+def _row(event: SecurityEvent, made: Leaf, rest: bytes) -> tuple[object, ...]:
     return (
         event.occurred_at, made.seq, made.org_seq, event.org_id or None, event.store_id or None,
         event.actor_id or None, event.subject_id or None, event.concerned_id or None, event.session_id or None,
-        made.ip_index or None, event.success, event.action, content,
+        made.ip_index or None, event.success, event.action, rest,
     )
 
 

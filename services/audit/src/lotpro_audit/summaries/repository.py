@@ -17,7 +17,7 @@ _SUSPICIOUS = (
 )
 _MFA_FAILED = (
     "action = 'identity:session:create' AND NOT success"
-    " AND position('\"factor\":\"password\"'::bytea IN leaf) = 0 AND position('\"factor\":\"'::bytea IN leaf) > 0"
+    " AND position('\"factor\":\"password\"'::bytea IN rest) = 0 AND position('\"factor\":\"'::bytea IN rest) > 0"
 )
 _REACH = (
     " org_id = $1 AND occurred_at >= $2 AND occurred_at < $3 AND ($4::uuid[] IS NULL OR store_id = ANY($4::uuid[]))"

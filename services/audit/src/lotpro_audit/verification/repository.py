@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from lotpro_audit.db import VERIFICATION
-from lotpro_audit.events.leaf import INDEXED_SQL
+from lotpro_audit.events.leaf import INDEXED_SQL, LEAF_SQL
 from lotpro_audit.tree.domain import TILE_WIDTH
 from lotpro_kit.db import Database, Driver, Session, fetch
 
@@ -23,9 +23,9 @@ FETCH = 2048
 ROWS_AT_ONCE = 64 * FETCH
 CLOSE_SECONDS = 2.0
 
-_ROWS = f"SELECT seq, leaf, convert_to({INDEXED_SQL}, 'UTF8') AS indexed FROM events"  # noqa: S608 - our own constant
+_ROWS = f"SELECT seq, {LEAF_SQL} FROM events"  # noqa: S608 - our own constant
 
-Row = tuple[int, bytes, bytes]
+Row = tuple[int, bytes]
 
 
 async def rows_of_day(session: Session, day: date, *, after: int, limit: int) -> list[Row]:
@@ -36,12 +36,6 @@ async def rows_of_day(session: Session, day: date, *, after: int, limit: int) ->
         f"{_ROWS} WHERE occurred_at >= $1 AND occurred_at < $2 AND seq > $3 ORDER BY seq LIMIT $4",
         begin, begin + timedelta(days=1), after, limit,
     )
-    return [tuple(row) for row in found]
-
-
-async def rows_between(session: Session, first: int, end: int) -> list[Row]:
-    """The events at places `[first, end)` of the tree, in its order."""
-    found = await fetch(session, f"{_ROWS} WHERE seq >= $1 AND seq < $2 ORDER BY seq", first, end)
     return [tuple(row) for row in found]
 
 
@@ -82,7 +76,7 @@ async def begin(session: Session) -> Beginning:
 
 
 _ROWS_BETWEEN = (
-    f"SELECT seq, leaf, convert_to({INDEXED_SQL}, 'UTF8') AS indexed, org_seq, org_id,"  # noqa: S608 - our own constant
+    f"SELECT seq, convert_to({INDEXED_SQL}, 'UTF8') AS indexed, rest, org_seq, org_id,"  # noqa: S608 - our own constant
     " (date_part('epoch', occurred_at) * 1000000)::bigint AS occurred_us FROM events"
     " WHERE seq >= $1 AND seq < $2 ORDER BY seq"
 )
@@ -102,9 +96,9 @@ _HELD_BETWEEN = "SELECT * FROM held_events WHERE seq >= $1 AND seq < $2 ORDER BY
 class Found:
     """What the database has of a stretch of the log."""
 
-    #: `seq`, `leaf`, what the columns say it begins with, `org_seq`, `org_id`; in the order of `seq`.
+    #: `seq`, what the columns say, `rest`, `org_seq`, `org_id`, when it happened; in the order of `seq`.
     rows: Sequence[Any]
-    #: The same of events that are held, with all their columns.
+    #: The events that are held, with all their columns.
     held: Sequence[Any]
     #: `indexes` and `hashes` of the tiles, `claimed` places and `ids`, sizes of `checkpoints`.
     around: Any

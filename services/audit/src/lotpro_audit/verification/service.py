@@ -71,11 +71,11 @@ async def check_day(session: Session, day: date) -> Day:
     while True:
         rows = await repository.rows_of_day(session, day, after=seqs[-1] if seqs else -1, limit=AT_ONCE)
         if rows:
-            places = {TileId(0, seq // TILE_WIDTH) for seq, _, _ in rows}
+            places = {TileId(0, seq // TILE_WIDTH) for seq, _ in rows}
             of_rows, wrong = domain.check_rows(rows, await tree_service.tiles(session, places))
             hashes += of_rows
             damages += wrong
-            seqs += [seq for seq, _, _ in rows]
+            seqs += [seq for seq, _ in rows]
         if len(rows) < AT_ONCE:
             root = domain.root_of(hashes) if hashes else b""
             return Day(len(hashes), domain.runs_of(seqs), root, damages)
@@ -160,7 +160,7 @@ def _stretch(first: int, end: int, found: Found, key: VerifierKey, damages: Dama
             try:
                 held.append(walk.held_row(row))
             except ValueError:
-                damages.add(row["seq"], "what is held of it is no event")
+                damages.add(row["seq"], "what is held of it is not what its leaf says")
         _check_held(found.held, key, damages)
         rows = sorted([*map(tuple, rows), *(row for row in held if row.seq not in there)], key=lambda row: int(row[0]))
     return Stretch(first, end, rows, hashes, around["claimed"], around["ids"], around["checkpoints"])

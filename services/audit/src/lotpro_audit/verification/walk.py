@@ -1,8 +1,7 @@
 """Going through the whole log in the order of its tree, a stretch at a time; pure.
 
 A place of the tree is accounted for by its row, by the copy of it that is held, or by its day having gone, which the
-log itself says. What is in a row's columns, in the ids that were written and in the checkpoints must be what the leaf
-says.
+log itself says. A row is spelled as its leaf; the ids that were written and the checkpoints must be what leaves say.
 """
 
 from bisect import bisect_right
@@ -22,10 +21,10 @@ from lotpro_audit.verification.domain import Damage, Run, root_of
 #: Damages of a kind that are told one by one; all are counted.
 MOST_TOLD = 5
 TILE_BYTES = TILE_WIDTH * HASH_BYTES
-#: What the indexed part of a leaf ends with: the event's id follows.
+#: What a row's columns say of its leaf ends with this, and the rest begins with the event's id;
 _ID_KEY = b',"id":"'
 _ID_BYTES = 36
-#: From there on the time, in microseconds, between the event and its writing; no number is longer.
+#: from here on it has the time, in microseconds, between the event and its writing; no number is longer.
 _LAG = _ID_BYTES + len('","lag":')
 _LAG_END = _LAG + 20
 
@@ -81,11 +80,11 @@ class Expired:
 
 
 class Row(NamedTuple):
-    """A row of the log; `indexed` is what its columns say that its leaf begins with."""
+    """A row of the log: its leaf is what its columns say, and the rest."""
 
     seq: int
-    leaf: bytes
     indexed: bytes
+    rest: bytes
     org_seq: int
     org_id: UUID | None
     occurred_us: int
@@ -154,18 +153,12 @@ class Walk:
         if not stretch.rows:
             self._claims(stretch, [], [])
             return
-        seqs, leaves, indexed, numbers, organisations, moments = zip(*stretch.rows, strict=True)
-        self._leaves(stretch, seqs, leaves)
-        ends = list(map(len, indexed))
-        if not all(map(bytes.startswith, leaves, indexed)):
-            for at, (seq, content, says) in enumerate(zip(seqs, leaves, indexed, strict=True)):
-                if not content.startswith(says):
-                    self.damages.add(seq, "its columns are not what its leaf says")
-                    ends[at] = content.find(_ID_KEY) + len(_ID_KEY)
-        self._claims(stretch, seqs, [content[end : end + _ID_BYTES] for content, end in zip(leaves, ends, strict=True)])
+        seqs, indexed, rests, numbers, organisations, moments = zip(*stretch.rows, strict=True)
+        self._leaves(stretch, seqs, indexed, rests)
+        self._claims(stretch, seqs, [rest[:_ID_BYTES] for rest in rests])
 
         def logged(at: int) -> int:
-            return int(moments[at]) + _lag(leaves[at], ends[at])
+            return int(moments[at]) + _lag(rests[at])
 
         self._checkpoints(stretch, seqs, logged)
         self._sequences(seqs, numbers, organisations)
@@ -201,8 +194,10 @@ class Walk:
                 self.damages.add(seen, "there are several in one place")
             seen = row[0]
 
-    def _leaves(self, stretch: Stretch, seqs: Sequence[int], leaves: Sequence[bytes]) -> None:
-        found = [sha256(b"\x00" + content).digest() for content in leaves]
+    def _leaves(
+        self, stretch: Stretch, seqs: Sequence[int], indexed: Sequence[bytes], rests: Sequence[bytes]
+    ) -> None:
+        found = [sha256(b"\x00" + begin + rest).digest() for begin, rest in zip(indexed, rests, strict=True)]
         if len(found) == stretch.end - stretch.first and b"".join(found) == stretch.hashes:
             return
         for seq, hashed in zip(seqs, found, strict=True):
@@ -218,10 +213,10 @@ class Walk:
         if len(claimed) != len(stretch.claimed):
             more = len(stretch.claimed) - len(claimed)
             self.damages.add(stretch.first, "several ids were written in one place", count=more)
-        contents = {row[0]: row[1] for row in stretch.rows}
+        happened = {row[0]: row[5] for row in stretch.rows}
         for seq, event_id in zip(seqs, ids, strict=True):
             found = claimed.pop(seq, None)
-            if found != event_id and not (found is None and occurred_us(contents[seq]) < self._forgotten_us):
+            if found != event_id and not (found is None and happened[seq] < self._forgotten_us):
                 self.damages.add(seq, "its id is not among those that were written")
         for seq in claimed:
             if not self.expired.covers(seq):
@@ -290,18 +285,10 @@ class _Going:
         return [found for (found,) in iter_unpack(f"{HASH_BYTES}s", joined)]
 
 
-def occurred_us(content: bytes) -> int:
-    """When an event happened, by its leaf; 0 when it is no leaf."""
-    try:
-        return leaf.read(content).occurred_us
-    except ValueError:
-        return 0
-
-
-def _lag(content: bytes, end: int) -> int:
+def _lag(rest: bytes) -> int:
     """How long after its event a leaf was written, in microseconds; 0 when it does not say so where others do."""
     try:
-        return int(content[end + _LAG : end + _LAG_END].partition(b",")[0])
+        return int(rest[_LAG:_LAG_END].partition(b",")[0])
     except ValueError:
         return 0
 
@@ -315,17 +302,13 @@ def raised(hashes: bytes | bytearray) -> bytes:
 
 
 def held_row(found: Mapping[str, Any]) -> Row:
-    """The row of a held event; its columns are those of the row, in so far as it has them."""
+    """The row of a held event; raises ValueError when its columns, those it has, are not what its leaf says."""
     made = leaf.read(found["leaf"])
-    columns = (
-        found["occurred_at"], found["org_seq"], *(str(found[name] or "") for name in _HELD_IDS),
-    )
-    said = (made.occurred_at, made.org_seq, *(getattr(made, name) for name in _HELD_IDS))
-    indexed = found["leaf"].partition(_ID_KEY)[0] + _ID_KEY
-    return Row(
-        found["seq"], found["leaf"], indexed if columns == said else b"-", found["org_seq"], found["org_id"],
-        made.occurred_us,
-    )
+    columns = (found["occurred_at"], found["org_seq"], *(str(found[name] or "") for name in _HELD_IDS))
+    if columns != (made.occurred_at, made.org_seq, *(getattr(made, name) for name in _HELD_IDS)):
+        raise ValueError("its columns are not what its leaf says")
+    indexed, key, rest = found["leaf"].partition(_ID_KEY)
+    return Row(found["seq"], indexed + key, rest, found["org_seq"], found["org_id"], made.occurred_us)
 
 
 _HELD_IDS = ("org_id", "store_id", "actor_id", "subject_id", "concerned_id")
