@@ -3,27 +3,31 @@
 import sqlalchemy as sa
 from alembic import op
 
-from lotpro_audit.events.leaf import INDEXED_SQL, LEAF_SQL
-
 revision = "0006"
 down_revision = "0005"
 
-_MFA_FAILED = (
-    "action = 'identity:session:create' AND NOT success"
-    " AND position('\"factor\"\\:\"password\"'::bytea IN rest) = 0 AND position('\"factor\"\\:\"'::bytea IN rest) > 0"
+#: What the columns said of a leaf when this was written.
+_INDEXED = (
+    "convert_to(concat('{\"seq\"\\:', seq, ',\"org_seq\"\\:', org_seq, ',\"org\"\\:\"' || org_id || '\"',"
+    " ',\"store\"\\:\"' || store_id || '\"', ',\"at\"\\:', (date_part('epoch', occurred_at) * 1000000)::bigint,"
+    " ',\"action\"\\:\"', action, '\",\"ok\"\\:', CASE WHEN success THEN 'true' ELSE 'false' END,"
+    " ',\"actor\"\\:\"' || actor_id || '\"', ',\"subject\"\\:\"' || subject_id || '\"',"
+    " ',\"concerned\"\\:\"' || concerned_id || '\"', ',\"session\"\\:\"' || session_id || '\"',"
+    " ',\"ip\"\\:\"' || encode(ip_index, 'hex') || '\"', ',\"id\"\\:\"'), 'UTF8')"
 )
-_INDEXED = INDEXED_SQL.replace(":", "\\:").replace("\\:\\:", "::")
-_LEAF = LEAF_SQL.replace(":", "\\:").replace("\\:\\:", "::")
-
 _FILL = f"UPDATE events SET rest = substring(leaf FROM octet_length({_INDEXED}) + 1)"  # noqa: S608 - our own constant
 #: Evidence is not thrown away: what cannot be spelled again from its row stops the migration.
 _CHECK = f"""
 DO $$ BEGIN
-    IF EXISTS (SELECT FROM events WHERE rest IS NULL OR {_LEAF} <> leaf) THEN
+    IF EXISTS (SELECT FROM events WHERE {_INDEXED} || rest <> leaf) THEN
         RAISE EXCEPTION 'a leaf is not what its row says: verify the log first';
     END IF;
 END $$
 """
+_MFA_FAILED = (
+    "action = 'identity:session:create' AND NOT success"
+    " AND position('\"factor\"\\:\"password\"'::bytea IN rest) = 0 AND position('\"factor\"\\:\"'::bytea IN rest) > 0"
+)
 
 
 def upgrade() -> None:
