@@ -94,12 +94,20 @@ async def lead(sequencer: Sequencer, told: dict[str, Any]) -> None:
     settled = Path(told["settled"])
     async with sequencer.lead():
         say("leading")
-        for number in undelivered(settled):
-            await sequencer.append(batch(number, told["org_id"]))
-            settle(settled, number)
-            say("settled", number=number)
-            # There are others on this machine.
-            await asyncio.sleep(0.02)
+        numbers = undelivered(settled)
+        # While one batch is written the next one is prepared.
+        async with asyncio.TaskGroup() as both:
+            for _ in range(2):
+                both.create_task(deliver(sequencer, told["org_id"], numbers, settled))
+
+
+async def deliver(sequencer: Sequencer, org_id: str, numbers: Iterator[int], settled: Path) -> None:
+    for number in numbers:
+        await sequencer.append(batch(number, org_id))
+        settle(settled, number)
+        say("settled", number=number)
+        # There are others on this machine.
+        await asyncio.sleep(0.04)
 
 
 async def write(told: dict[str, Any]) -> None:

@@ -2,22 +2,21 @@
 
 import asyncio
 import json
-from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
-from lotpro_audit.events import domain, leaf, origins
+from lotpro_audit.events import domain, origins
 from lotpro_audit.events.domain import EventOutOfRange, EventUnreadable, SecurityEvent
-from lotpro_audit.events.leaf import NOBODY, Leaf
+from lotpro_audit.events.leaf import NOBODY
 from lotpro_audit.ports import Ports
-from lotpro_audit.sequencer import repository
+from lotpro_audit.sequencer import batch, repository
+from lotpro_audit.sequencer.batch import Batch, Keys
 from lotpro_audit.tree import service as tree_service
-from lotpro_audit.tree.domain import leaf_hash
 from lotpro_audit.tree.service import Tree
 from lotpro_kit.caller import Origin, system
 from lotpro_kit.crypto import SubjectKey
@@ -33,6 +32,7 @@ SWEEP_SECONDS = 15.0
 #: How long somebody waits for the leader, in seconds, and how often it is looked.
 PATIENCE_SECONDS, LOOK_SECONDS = 5.0, 0.02
 INTAKE = "intake.event"
+CLOSE_SECONDS = 2.0
 #: Notified when something was written, for whoever follows the log.
 LOGGED = repository.LOGGED
 
@@ -45,14 +45,40 @@ class NotLeading(Unavailable):
 
 @dataclass(slots=True)
 class _Leader:
-    """What the leader knows, true as long as its connection lives."""
+    """What the leader knows, true as long as its connections live.
 
-    connection: Driver
+    While one batch is written the next one is prepared: what is known here is ahead of the database by a batch.
+    """
+
+    #: Writes, and holds the lock by which this one leads;
+    writer: Driver
+    #: reads what the next batch needs.
+    reader: Driver
     tree: Tree
     #: The last number of each organisation's sequence, by its id as events name it.
     heads: dict[str, int] = field(default_factory=dict)
     days: set[date] = field(default_factory=set)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    #: Places of events, and data keys by whose they are, of batches that are being written.
+    places: dict[UUID, int] = field(default_factory=dict)
+    keys: dict[str, SubjectKey] = field(default_factory=dict)
+    preparing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def expect(self, made: Batch, opened: Keys, new_keys: Collection[UUID]) -> None:
+        """A batch will be written next."""
+        self.tree = made.growth.tree
+        self.heads |= made.heads
+        self.places |= {event_id: seq for event_id, seq, _ in made.claims}
+        names = {str(subject) if subject != NOBODY else "" for subject in new_keys}
+        self.keys |= {name: opened[name] for name in names}
+
+    def settle(self, made: Batch, new_keys: Collection[UUID]) -> None:
+        """The batch was written: the database knows all of it."""
+        self.days |= made.rows.keys()
+        for event_id, *_ in made.claims:
+            del self.places[event_id]
+        for subject in new_keys:
+            del self.keys[str(subject) if subject != NOBODY else ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +88,16 @@ class Written:
     seq: int
 
 
-@dataclass(slots=True)
-class _Batch:
-    """New events in their order, their days, and the data keys of whose they are, as events name these."""
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What becomes of events that came: an answer to each, and the batch of those that are new, if any.
 
-    first: int
-    now: datetime
-    events: list[SecurityEvent] = field(default_factory=list)
-    days: list[date] = field(default_factory=list)
-    keys: dict[str, SubjectKey] = field(default_factory=dict)
+    `keys` are data keys that had to be made, by whose they are, as they are to be stored.
+    """
 
-    def add(self, event: SecurityEvent, day: date) -> int:
-        """Add an event; answers its place in the tree."""
-        self.events.append(event)
-        self.days.append(day)
-        return self.first + len(self.events) - 1
+    answers: list[Written | Refusal]
+    batch: Batch | None
+    keys: dict[UUID, bytes]
 
 
 class Sequencer:
@@ -85,20 +106,26 @@ class Sequencer:
     def __init__(self, database: Database, ports: Ports) -> None:
         self._database, self._ports = database, ports
         # A dealership's people come from a few addresses again and again.
-        self._ip_index = lru_cache(1024)(partial(origins.ip_index, ports.blind_index))
+        ip_index = lru_cache(1024)(partial(origins.ip_index, ports.blind_index))
+        self._maker = batch.Maker(ip_index, ports.checkpoint_key)
         self._leader: _Leader | None = None
 
     @asynccontextmanager
     async def lead(self) -> AsyncIterator[None]:
         """Be the leader inside. Waits for the turn; raises LogDamaged, and whatever a lost database raises."""
+        async with AsyncExitStack() as stack:
+            # Closing the writer gives the lock back.
+            writer, reader = [await self._connect(stack) for _ in range(2)]
+            try:
+                self._leader = _Leader(writer, reader, await tree_service.lead(writer, self._ports))
+                yield
+            finally:
+                self._leader = None
+
+    async def _connect(self, stack: AsyncExitStack) -> Driver:
         connection = await self._database.connect(**_KEEPALIVE)
-        try:
-            self._leader = _Leader(connection, await tree_service.lead(connection, self._ports))
-            yield
-        finally:
-            self._leader = None
-            # Closing the connection gives the lock back.
-            await connection.close(timeout=2)
+        stack.push_async_callback(connection.close, timeout=CLOSE_SECONDS)
+        return connection
 
     async def follow_intake(self) -> None:
         """Write what comes by gRPC, to whichever process, until cancelled; raises NotLeading when the lead is lost."""
@@ -106,9 +133,9 @@ class Sequencer:
         if leader is None:
             raise NotLeading
         stirred = asyncio.Event()
-        leader.connection.add_termination_listener(lambda _: stirred.set())
-        async with leader.lock:
-            await leader.connection.add_listener(repository.CHANNEL, lambda *_: stirred.set())
+        leader.writer.add_termination_listener(lambda _: stirred.set())
+        async with leader.preparing:
+            await leader.reader.add_listener(repository.CHANNEL, lambda *_: stirred.set())
         while True:
             while await self._drain(leader):
                 pass
@@ -120,139 +147,133 @@ class Sequencer:
 
     async def _drain(self, leader: _Leader) -> bool:
         """Write the oldest waiting events; whether there may be more."""
-        if self._leader is not leader or leader.connection.is_closed():
-            raise NotLeading
-        async with leader.lock:
-            waiting = await repository.waiting(leader.connection, MOST_AT_ONCE)
+        self._check_leads(leader)
+        async with leader.preparing:
+            waiting = await repository.waiting(leader.reader, MOST_AT_ONCE)
         unwrap = self._ports.keyring.unwrap
         await self.append([_read(unwrap(content, context=INTAKE)) for _, content in waiting])
-        async with leader.lock:
-            await repository.forget_waiting(leader.connection, [event_id for event_id, _ in waiting])
+        async with leader.preparing:
+            await repository.forget_waiting(leader.reader, [event_id for event_id, _ in waiting])
         return len(waiting) == MOST_AT_ONCE
 
     async def append(self, events: Sequence[SecurityEvent]) -> list[Written | Refusal]:
         """Write events in their order, each once however often it comes; answers each one's place, or why it has none.
 
-        All that are new are written in one transaction, or none is. Raises NotLeading, Deposed, and the driver's
-        errors: after one of these nobody knows whether the events were written, so they must come again, to whoever
-        leads then.
+        All that are new are written in one transaction, or none is; while they are, the next ones may come. Raises
+        NotLeading, Deposed, and the driver's errors: after one of these nobody knows whether the events were written,
+        so they must come again, to whoever leads then.
         """
         leader = self._leader
         if leader is None:
             raise NotLeading
-        async with leader.lock:
-            return await self._append(leader, events)
-
-    async def _append(self, leader: _Leader, events: Sequence[SecurityEvent]) -> list[Written | Refusal]:
-        now = self._ports.clock()
-        reach = domain.Reach.at(now)
-        refused: dict[int, Refusal] = {}
-        days: list[date | None] = []
-        for at, event in enumerate(events):
-            day = None
-            try:
-                domain.check(event)
-                day = reach.day_of(event)
-            except (EventUnreadable, EventOutOfRange) as refusal:
-                refused[at] = refusal
-            days.append(day)
-        known = await repository.claimed(leader.connection, [event.id for event in events])
-        places = {event_id: Written(seq) for event_id, seq in known.items()}
-        batch = _Batch(first=leader.tree.size, now=now)
-        for event, day in zip(events, days, strict=True):
-            if day is not None and event.id not in places:
-                places[event.id] = Written(batch.add(event, day))
-        if batch.events:
-            await self._write(leader, batch)
-        return [refused[at] if at in refused else places[event.id] for at, event in enumerate(events)]
-
-    async def _write(self, leader: _Leader, batch: _Batch) -> None:
-        connection = leader.connection
+        async with leader.preparing:
+            prepared = await self._prepare(leader, events)
+            # Before the next ones are prepared, for batches are written in their order.
+            with self._leading_on(prepared):
+                await leader.writing.acquire()
         try:
-            async with connection.transaction():
-                for day in set(batch.days) - leader.days:
-                    await repository.make_day(connection, day)
-                batch.keys = await self._keys(connection, {_key_of(event) for event in batch.events})
-                heads = await self._heads(leader, {event.org_id for event in batch.events})
-                rows, hashes = self._rows(batch, heads)
-                for day, of_day in rows.items():
-                    await repository.copy_day(connection, day, of_day)
-                await repository.claim(
-                    connection,
-                    [(event.id, seq, event.occurred_at) for seq, event in enumerate(batch.events, batch.first)],
-                )
-                await repository.set_heads(connection, {org_id or str(NOBODY): last for org_id, last in heads.items()})
-                growth = await tree_service.grow(connection, leader.tree, self._ports, hashes, at=batch.now)
+            self._check_leads(leader)
+            with self._leading_on(prepared):
+                await _write(leader, prepared)
+        finally:
+            leader.writing.release()
+        return prepared.answers
+
+    def _check_leads(self, leader: _Leader) -> None:
+        if self._leader is not leader or leader.writer.is_closed():
+            raise NotLeading
+
+    @contextmanager
+    def _leading_on(self, prepared: _Prepared) -> Iterator[None]:
+        """Lead on only when what was prepared is written.
+
+        If not, nobody knows what the connection holds, nor whether a commit arrived, and what comes next was prepared
+        to come after it: begin anew.
+        """
+        try:
+            yield
         except BaseException:
-            # What the connection holds is not known any more, nor is it whether the commit arrived: begin anew.
-            self._leader = None
+            if prepared.batch is not None:
+                self._leader = None
             raise
-        tree_service.grown(leader.tree, growth)
-        leader.days.update(batch.days)
-        leader.heads |= heads
 
-    async def _keys(self, connection: Driver, named: set[str]) -> dict[str, SubjectKey]:
-        """The data keys of people and organisations, made where they are missing."""
+    async def _prepare(self, leader: _Leader, events: Sequence[SecurityEvent]) -> _Prepared:
+        """What becomes of events; from here on the leader knows those that are new as written."""
+        now = self._ports.clock()
+        days = _days(events, now=now)
+        # Those that are being written are asked for first: when that ends meanwhile, the database has them.
+        places = dict(leader.places)
+        places |= await repository.claimed(leader.reader, [event.id for event in events])
+        fresh = {
+            event.id: (event, day)
+            for event, day in zip(events, days, strict=True)
+            if isinstance(day, date) and event.id not in places
+        }
+        keys: dict[UUID, bytes] = {}
+        made = None
+        if fresh:
+            opened, keys = await self._keys(leader, {batch.key_of(event) for event, _ in fresh.values()})
+            heads = await _heads(leader, {event.org_id for event, _ in fresh.values()})
+            made = self._maker.make(list(fresh.values()), tree=leader.tree, heads=heads, keys=opened, now=now)
+            leader.expect(made, opened, keys)
+            places |= leader.places
+        answers = [
+            Written(places[event.id]) if isinstance(day, date) else day
+            for event, day in zip(events, days, strict=True)
+        ]
+        return _Prepared(answers, made, keys)
+
+    async def _keys(self, leader: _Leader, named: set[str]) -> tuple[dict[str, SubjectKey], dict[UUID, bytes]]:
+        """The data keys of people and organisations; and those that had to be made, as they are to be stored."""
         keyring = self._ports.keyring
-        subjects = {UUID(text) if text else NOBODY: text for text in named}
-        wrapped = await repository.wrapped_keys(connection, subjects)
-        keys = {subjects[subject]: keyring.open_key(subject, found) for subject, found in wrapped.items()}
-        missing = {subject: keyring.new_key(subject) for subject, text in subjects.items() if text not in keys}
-        if missing:
-            await repository.add_keys(connection, {subject: stored for subject, (_, stored) in missing.items()})
-        return keys | {subjects[subject]: key for subject, (key, _) in missing.items()}
-
-    async def _heads(self, leader: _Leader, organisations: set[str]) -> dict[str, int]:
-        """The last number of each organisation's sequence; 0 for one that has none yet."""
-        unknown = organisations - leader.heads.keys()
-        if unknown:
-            found = await repository.heads(leader.connection, [text or str(NOBODY) for text in unknown])
-            leader.heads |= {text: found.get(text or str(NOBODY), 0) for text in unknown}
-        return {text: leader.heads[text] for text in organisations}
-
-    def _rows(
-        self, batch: _Batch, heads: dict[str, int]
-    ) -> tuple[dict[date, list[tuple[object, ...]]], list[bytes]]:
-        """The rows of each day, and the leaves' hashes in their order; moves the heads on."""
-        rows: dict[date, list[tuple[object, ...]]] = defaultdict(list)
-        hashes = []
-        logged_us = leaf.microseconds(batch.now)
-        for seq, (event, day) in enumerate(zip(batch.events, batch.days, strict=True), batch.first):
-            heads[event.org_id] += 1
-            made = self._leaf(event, batch.keys, seq=seq, org_seq=heads[event.org_id], logged_us=logged_us)
-            indexed, rest = leaf.parts(made)
-            hashes.append(leaf_hash(indexed + rest))
-            rows[day].append(_row(event, made, rest))
-        return rows, hashes
-
-    def _leaf(
-        self, event: SecurityEvent, keys: dict[str, SubjectKey], *, seq: int, org_seq: int, logged_us: int
-    ) -> Leaf:
-        came = event.origin
-        origin = origins.seal(came, keys[_key_of(event)], event.id) if came.ip or came.user_agent else b""
-        action, cut = event.action, domain.cut
-        # By place, because this is done for every event: by name it takes twice as long.
-        return Leaf(
-            seq, org_seq, str(event.id), event.org_id, event.store_id, leaf.microseconds(event.occurred_at), action,
-            event.success, event.actor_id, event.subject_id, event.concerned_id, event.session_id,
-            self._ip_index(came.ip) if came.ip else b"", logged_us, event.actor_kind, event.actor_name,
-            event.subject_kind, event.concerned_kind, domain.ocsf(action).class_uid, domain.activity(action),
-            cut(event.factor), cut(event.feature), event.duration_ms, cut(event.request_id), cut(event.trace_id),
-            event.changed_fields, origin, event.expiry,
-        )
+        keys = {text: leader.keys[text] for text in named & leader.keys.keys()}
+        subjects = {UUID(text) if text else NOBODY: text for text in named - keys.keys()}
+        for subject, wrapped in (await repository.wrapped_keys(leader.reader, subjects)).items():
+            keys[subjects[subject]] = keyring.open_key(subject, wrapped)
+        made = {}
+        for subject, text in subjects.items():
+            if text not in keys:
+                keys[text], made[subject] = keyring.new_key(subject)
+        return keys, made
 
 
-def _key_of(event: SecurityEvent) -> str:
-    """Whose key an event's origin is encrypted under: the person's, so that it can be forgotten with them."""
-    return event.actor_id or event.org_id
+def _days(events: Sequence[SecurityEvent], *, now: datetime) -> list[date | Refusal]:
+    """The day of each event, or why it has none."""
+    reach = domain.Reach.at(now)
+    days: list[date | Refusal] = []
+    for event in events:
+        try:
+            domain.check(event)
+            days.append(reach.day_of(event))
+        except (EventUnreadable, EventOutOfRange) as refusal:
+            days.append(refusal)
+    return days
 
 
-def _row(event: SecurityEvent, made: Leaf, rest: bytes) -> tuple[object, ...]:
-    return (
-        event.occurred_at, made.seq, made.org_seq, event.org_id or None, event.store_id or None,
-        event.actor_id or None, event.subject_id or None, event.concerned_id or None, event.session_id or None,
-        made.ip_index or None, event.success, event.action, rest,
-    )
+async def _heads(leader: _Leader, organisations: set[str]) -> dict[str, int]:
+    """The last number of each organisation's sequence; 0 for one that has none yet."""
+    unknown = organisations - leader.heads.keys()
+    if unknown:
+        found = await repository.heads(leader.reader, [text or str(NOBODY) for text in unknown])
+        leader.heads |= {text: found.get(text or str(NOBODY), 0) for text in unknown}
+    return {text: leader.heads[text] for text in organisations}
+
+
+async def _write(leader: _Leader, prepared: _Prepared) -> None:
+    made, writer = prepared.batch, leader.writer
+    if made is None:
+        return
+    async with writer.transaction():
+        for day in made.rows.keys() - leader.days:
+            await repository.make_day(writer, day)
+        if prepared.keys:
+            await repository.add_keys(writer, prepared.keys)
+        for day, of_day in made.rows.items():
+            await repository.copy_day(writer, day, of_day)
+        await repository.claim(writer, made.claims)
+        await repository.set_heads(writer, {org_id or str(NOBODY): last for org_id, last in made.heads.items()})
+        await tree_service.write(writer, made.growth, at=made.now)
+    leader.settle(made, prepared.keys)
 
 
 async def append_and_wait(database: Database, ports: Ports, event: SecurityEvent) -> int:

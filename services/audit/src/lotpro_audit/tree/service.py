@@ -35,7 +35,7 @@ class LogDamaged(Exception):
     """The log is not the one that was signed or anchored last: somebody changed it, or rolled it back."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Tree:
     """The tree as its leader has it in memory."""
 
@@ -50,10 +50,11 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What a tree becomes when its transaction has committed."""
+    """What a tree of size `old` becomes: the tiles that change, and the signed note of what it is then."""
 
-    frontier: Frontier
-    edge: dict[TileId, bytes]
+    old: int
+    tree: Tree
+    tiles: dict[TileId, bytes]
     note: str
 
 
@@ -137,32 +138,26 @@ def _edge_places(size: int) -> list[TileId]:
     return list(_edge_lengths(size))
 
 
-async def grow(
-    connection: Driver, tree: Tree, ports: Ports, leaves: Sequence[bytes], *,
-    at: datetime,
-) -> Growth:
-    """Add leaf hashes and sign what the tree becomes, in the connection's transaction; raises Deposed.
-
-    The tree in memory is not changed: call `grown` when the transaction has committed.
-    """
+def grow(tree: Tree, leaves: Sequence[bytes], key: notes.SigningKey) -> Growth:
+    """What a tree becomes by more leaf hashes, signed; the tree itself stays as it is."""
     frontier = Frontier(tree.size, list(tree.frontier.hashes))
     for leaf in leaves:
         frontier.append(leaf)
     tiles = domain.grow_tiles(tree.size, leaves, tree.edge)
+    edge = {place: hashes for place, hashes in (tree.edge | tiles).items() if not domain.is_full(hashes)}
+    note = key.sign(notes.Checkpoint(notes.ORIGIN, frontier.size, frontier.root()))
+    return Growth(tree.size, Tree(tree.epoch, frontier, edge), tiles, note)
+
+
+async def write(connection: Driver, growth: Growth, *, at: datetime) -> None:
+    """Write what the tree becomes, in the connection's transaction; raises Deposed."""
+    tree = growth.tree
     if not await repository.grow(
-        connection, epoch=tree.epoch, old=tree.size, new=frontier.size, frontier=frontier.spelled()
+        connection, epoch=tree.epoch, old=growth.old, new=tree.size, frontier=tree.frontier.spelled()
     ):
         raise Deposed
-    await repository.write_tiles(connection, tiles)
-    note = ports.checkpoint_key().sign(notes.Checkpoint(notes.ORIGIN, frontier.size, frontier.root()))
-    await repository.add_checkpoint(connection, size=frontier.size, logged_at=at, note=note)
-    edge = {place: hashes for place, hashes in (tree.edge | tiles).items() if not domain.is_full(hashes)}
-    return Growth(frontier, edge, note)
-
-
-def grown(tree: Tree, growth: Growth) -> None:
-    """The transaction has committed: the tree is this now."""
-    tree.frontier, tree.edge = growth.frontier, growth.edge
+    await repository.write_tiles(connection, growth.tiles)
+    await repository.add_checkpoint(connection, size=tree.size, logged_at=at, note=growth.note)
 
 
 async def to_anchor(session: Session, newest: Anchor) -> Any:
