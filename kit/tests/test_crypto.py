@@ -2,6 +2,7 @@
 
 import base64
 import os
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -56,5 +57,27 @@ def test_an_origin_opens_with_audits_key_and_no_other() -> None:
     other = base64.b64encode(os.urandom(32)).decode()
     with pytest.raises(crypto.Undecryptable):
         crypto.open_origin(sealed, other)
+    assert crypto.seal_origin(origin, crypto.sealing_public_key(KEY)) != sealed
     assert crypto.seal_origin(Origin(), crypto.sealing_public_key(KEY)) == b""
     assert crypto.open_origin(b"", KEY) == Origin()
+
+
+def test_a_sealed_origin_that_was_changed_or_cut_anywhere_does_not_open() -> None:
+    sealed = crypto.seal_origin(Origin(ip="203.0.113.7"), crypto.sealing_public_key(KEY))
+    for at in range(len(sealed)):
+        with pytest.raises(crypto.Undecryptable):
+            crypto.open_origin(sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :], KEY)
+    for length in range(1, len(sealed)):
+        with pytest.raises(crypto.Undecryptable):
+            crypto.open_origin(sealed[:length], KEY)
+
+
+def test_a_process_seals_under_a_new_key_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    public, origin = crypto.sealing_public_key(KEY), Origin(ip="203.0.113.7")
+    monkeypatch.setattr(crypto, "time", SimpleNamespace(monotonic=lambda: 599.0))
+    before = crypto.seal_origin(origin, public)
+    assert crypto.seal_origin(origin, public)[:80] == before[:80]
+    monkeypatch.setattr(crypto, "time", SimpleNamespace(monotonic=lambda: 600.0))
+    after = crypto.seal_origin(origin, public)
+    assert after[:80] != before[:80]
+    assert crypto.open_origin(before, KEY) == crypto.open_origin(after, KEY) == origin

