@@ -84,10 +84,10 @@ _ROWS_BETWEEN = (
 _AROUND = (
     "SELECT ARRAY(SELECT index FROM tiles WHERE level = 0 AND index >= $3 AND index < $4 ORDER BY index) AS indexes,"
     " ARRAY(SELECT hashes FROM tiles WHERE level = 0 AND index >= $3 AND index < $4 ORDER BY index) AS hashes,"
-    " ARRAY(SELECT seq FROM claims WHERE seq >= $1 AND seq < $2 ORDER BY seq, event_id) AS claimed,"
-    " ARRAY(SELECT convert_to(event_id::text, 'UTF8') FROM claims WHERE seq >= $1 AND seq < $2 ORDER BY seq, event_id)"
-    " AS ids,"
+    " coalesce(claimed, '{}') AS claimed, coalesce(ids, '{}') AS ids,"
     " ARRAY(SELECT size FROM checkpoints WHERE size >= $1 AND size < $2 ORDER BY size) AS checkpoints"
+    " FROM (SELECT array_agg(seq) AS claimed, array_agg(convert_to(event_id::text, 'UTF8')) AS ids"
+    " FROM (SELECT seq, event_id FROM claims WHERE seq >= $1 AND seq < $2 ORDER BY seq, event_id) AS found) AS claims"
 )
 _HELD_BETWEEN = "SELECT * FROM held_events WHERE seq >= $1 AND seq < $2 ORDER BY seq"
 
