@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gc
 import json
 import os
 import random
@@ -225,6 +226,9 @@ async def _queries(log: Log, dice: random.Random) -> bool:
         signer.user_keys, issuer=testing.ISSUER, audience=testing.AUDIENCE
     )
     door = service.create_app(app.SERVICE, log.runtime, parts)
+    # As the service does when it has begun.
+    gc.collect()
+    gc.freeze()
     results = []
     for name, query in _questions(dice).items():
         samples = []

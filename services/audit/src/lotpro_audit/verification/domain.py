@@ -22,11 +22,13 @@ class Damage:
 
 
 def check_rows(rows: Sequence[tuple[int, bytes]], tiles: Tiles) -> tuple[list[bytes], list[Damage]]:
-    """The leaf hashes of rows (`seq`, leaf) and what is wrong with them."""
+    """The leaf hashes of rows (`seq`, leaf; ascending) and what is wrong with them."""
     hashes = [leaf_hash(content) for _, content in rows]
-    damages = []
+    damages, number, tile = [], -1, b""
     for (seq, _), hashed in zip(rows, hashes, strict=True):
-        tile = tiles.get(TileId(0, seq // TILE_WIDTH), b"")
+        if seq // TILE_WIDTH != number:
+            number = seq // TILE_WIDTH
+            tile = tiles.get(TileId(0, number), b"")
         at = seq % TILE_WIDTH * HASH_BYTES
         if tile[at : at + HASH_BYTES] != hashed:
             damages.append(Damage(seq, "its leaf is not the one that is in the tree"))

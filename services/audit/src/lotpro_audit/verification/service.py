@@ -68,17 +68,25 @@ async def check_day(session: Session, day: date) -> Day:
     hashes: list[bytes] = []
     seqs: list[int] = []
     damages: list[Damage] = []
-    while True:
-        rows = await repository.rows_of_day(session, day, after=seqs[-1] if seqs else -1, limit=AT_ONCE)
-        if rows:
-            places = {TileId(0, seq // TILE_WIDTH) for seq, _ in rows}
-            of_rows, wrong = domain.check_rows(rows, await tree_service.tiles(session, places))
-            hashes += of_rows
-            damages += wrong
-            seqs += [seq for seq, _ in rows]
-        if len(rows) < AT_ONCE:
-            root = domain.root_of(hashes) if hashes else b""
-            return Day(len(hashes), domain.runs_of(seqs), root, damages)
+    rows = await repository.rows_of_day(session, day, after=-1, limit=AT_ONCE)
+    while rows:
+        places = {TileId(0, number) for number in {seq // TILE_WIDTH for seq, _ in rows}}
+        tiles = await tree_service.tiles(session, places)
+        reading = asyncio.create_task(repository.rows_of_day(session, day, after=rows[-1][0], limit=AT_ONCE))
+        await _begin_reading()
+        of_rows, wrong = domain.check_rows(rows, tiles)
+        hashes += of_rows
+        damages += wrong
+        seqs += [seq for seq, _ in rows]
+        rows = await reading
+    root = domain.root_of(hashes) if hashes else b""
+    return Day(len(hashes), domain.runs_of(seqs), root, damages)
+
+
+async def _begin_reading() -> None:
+    """Let a reader's tasks ask, so that the database works while what it sent before is hashed."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +134,7 @@ async def _walk(database: Database, ports: Ports, going: Walk, size: int) -> Non
             while reading is not None:
                 (first, end), found = await reading
                 reading = _read_next(reader, ahead)
-                # Lets both of the reader's tasks ask, so that the database works while this stretch is hashed.
-                for _ in range(TURNS):
-                    await asyncio.sleep(0)
+                await _begin_reading()
                 stretch = _stretch(first, end, found, ports.checkpoint_key().verifier, going.damages)
                 if not going.accounts_for(first, end, stretch.rows):
                     # A day may have gone since the walk began.
