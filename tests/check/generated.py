@@ -1,4 +1,4 @@
-"""What is made from something else and committed: contracts, OpenAPI documents, the service map, the permissions."""
+"""What is made from something else and committed: contracts, OpenAPI documents, and the tables of docs/."""
 
 import importlib
 import json
@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor import Descriptor, FileDescriptor
+from google.protobuf.message_factory import GetMessageClass
 
 import lotpro_policy
 from gateway import openapi
 from gateway.render import SERVICES
 from lotpro.options.v1 import options_pb2
-from lotpro_kit import service
+from lotpro_kit import api, errors, outbox, service
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,6 +30,8 @@ def files() -> dict[str, str]:
         "gateway/openapi.json": json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n",
         "docs/service-map.txt": service_map(),
         "docs/permissions.md": permissions(document),
+        "docs/errors.md": refusals(),
+        "docs/events.md": events(),
     }
 
 
@@ -80,6 +83,57 @@ def permissions(document: Mapping[str, Any]) -> str:
         held = " | ".join("yes" if role in row.roles else "" for role in roles)
         lines.append(f"| `{name}` | {row.about} | {row.scope} | {held} | {', '.join(asked.get(name, []))} |")
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def refusals() -> str:
+    """Every stable code that a request can be refused with, as clients see it."""
+    found: dict[str, type[errors.Error]] = {}
+    waiting = [errors.Error]
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        # A refusal that says no more than its kind has its code, too.
+        found.setdefault(kind.code, kind)
+    lines = [
+        "# What a request can be refused with",
+        "",
+        "Made from the services' refusals by `make proto`; do not edit. Every answer is `application/problem+json`",
+        "(RFC 9457). Program against `code`, which never changes its meaning; `detail` is for people. Wrong fields",
+        "stand in `errors`, each with the JSON pointer of where it is.",
+        "",
+        "| Code | Status | What it says |",
+        "| --- | --- | --- |",
+        *(f"| `{code}` | {api.status_of(kind)[0]} | {kind.message} |" for code, kind in sorted(found.items())),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def events() -> str:
+    """What happens in each service that others can hear of, and who listens."""
+    lines = [
+        "# Events",
+        "",
+        "Made from proto/ and infra/servicebus.json by `make proto`; do not edit. An event leaves by the outbox of the",
+        "transaction that made it true, comes at least once, and names people and things by id alone.",
+    ]
+    found: dict[str, list[Descriptor]] = {}
+    for file in [file for name in (*SERVICES, "security") for file in _descriptors(name)]:
+        if file.name.endswith("/events.proto"):
+            for event in file.message_types_by_name.values():
+                found.setdefault(outbox.topic_of(GetMessageClass(event)()), []).append(event)
+    listeners = _listeners()
+    for topic, of_topic in found.items():
+        lines += ["", f"## {topic}", "", f"Heard by {', '.join(listeners[topic]) or 'nobody yet'}.", ""]
+        lines += ["| Event | What it names |", "| --- | --- |"]
+        for event in of_topic:
+            lines.append(f"| `{event.full_name}` | {', '.join(f'`{field.name}`' for field in event.fields)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _listeners() -> dict[str, list[str]]:
+    """Who has a subscription to which topic."""
+    [namespace] = json.loads((ROOT / "infra" / "servicebus.json").read_text())["UserConfig"]["Namespaces"]
+    return {topic["Name"]: sorted(one["Name"] for one in topic["Subscriptions"]) for topic in namespace["Topics"]}
 
 
 def service_map() -> str:

@@ -371,7 +371,7 @@ def problems(*refusals: type[errors.Error]) -> dict[int | str, dict[str, Any]]:
     """OpenAPI responses for the refusals an operation can give, one entry a status, one example a code."""
     responses: dict[int | str, dict[str, Any]] = {}
     for refusal in refusals:
-        status, title = _status_of(refusal)
+        status, title = status_of(refusal)
         entry = responses.setdefault(
             status, {"description": title, "content": {"application/problem+json": {"examples": {}}}, "model": Problem}
         )
@@ -388,13 +388,14 @@ def _example(refusal: type[errors.Error], status: int, title: str) -> dict[str, 
     }
 
 
-def _status_of(refusal: type[errors.Error]) -> tuple[int, str]:
+def status_of(refusal: type[errors.Error]) -> tuple[int, str]:
+    """The HTTP status of a refusal, and its title."""
     return next((status, title) for kind, status, title in _STATUS if issubclass(refusal, kind))
 
 
 def problem(error: errors.Error) -> JSONResponse:
     """A refusal as problem+json."""
-    status, title = _status_of(type(error))
+    status, title = status_of(type(error))
     headers = {"Retry-After": str(error.retry_after)} if isinstance(error, errors.RateLimited) else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
