@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,11 +15,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from lotpro.security.v1 import events_pb2
 from lotpro_audit import app
+from lotpro_audit.events import domain
 from lotpro_audit.settings import Settings
 from lotpro_kit import bus, crypto, ids, service, testing
 from lotpro_kit.caller import Origin
 
 EVENTS = "/api/audit/v1/events"
+OLD_DAYS = count(2)
 
 
 @dataclass
@@ -59,6 +62,10 @@ class Log:
             return await self.take(event)
         finally:
             self.clock.now = now
+
+    def old_day(self) -> date:
+        """A day that is over and that no other test of this process has: a day goes once."""
+        return domain.oldest_day(self.clock()) - timedelta(days=next(OLD_DAYS))
 
     async def take_all(
         self, *events: Any, event_ids: list[UUID] | None = None

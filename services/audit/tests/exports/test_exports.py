@@ -241,23 +241,18 @@ async def test_an_export_that_never_gets_further_is_given_up(desk: Desk) -> None
     assert [(body["action"], body["outcome"]) for _, body in told] == [("audit:export:finish", "OUTCOME_FAILURE")]
 
 
-def old_day(desk: Desk) -> tuple[date, datetime]:
-    """A day that is over and that no other test has, and a moment when it was still kept."""
-    then = desk.log.clock.now - timedelta(days=40)
-    return events_domain.oldest_day(then), then
-
-
-async def late(desk: Desk) -> None:
+async def late(desk: Desk) -> date:
     """3 events of a day that is kept, 3 that came late, of a day that is over now, and 3 more that are kept."""
-    over, then = old_day(desk)
+    over = desk.log.old_day()
+    then = desk.log.clock.now - (events_domain.oldest_day(desk.log.clock.now) - over)
     for at in (then, datetime.combine(over, time(12), UTC), then):
         for _ in range(3):
             await desk.log.take_at(then, desk.log.act(at=at))
+    return over
 
 
 async def test_a_day_that_went_before_is_a_gap_and_the_rest_is_complete(desk: Desk) -> None:
-    await late(desk)
-    over = old_day(desk)[0].isoformat()
+    over = (await late(desk)).isoformat()
     await job(desk, "expire-events")(Run(as_of=desk.log.clock.now))
     for format in ("jsonl", "csv"):
         ended, verdict = await desk.command(await desk.exported(format=format))
@@ -289,7 +284,7 @@ async def test_a_day_that_goes_while_an_export_is_made_is_a_gap_as_far_as_it_was
 
 async def test_when_all_that_is_old_went_the_export_begins_later(desk: Desk) -> None:
     log = desk.log
-    noon = datetime.combine(old_day(desk)[0], time(12), UTC)
+    noon = datetime.combine(log.old_day(), time(12), UTC)
     for _ in range(3):
         await log.take_at(noon, log.act(at=noon))
     await desk.fill(2)

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Uuid, and_, bindparam, delete, func, or_, 
 from sqlalchemy.dialects.postgresql import insert
 
 from lotpro_audit.holds.domain import Hold, Scope
-from lotpro_audit.holds.models import HELD_EVENTS, HOLDS
+from lotpro_audit.holds.models import ERASURES, HELD_EVENTS, HOLDS
 from lotpro_kit.db import Session
 
 #: Where a list of events goes on: the last row's `occurred_at` and `seq`.
@@ -30,10 +30,14 @@ _HELD_OF_DAY = text(
     " FROM events e WHERE e.occurred_at >= :begin AND e.occurred_at < :end AND e.seq > :after"
     f" AND EXISTS (SELECT FROM holds h WHERE h.id = ANY(:holds) AND {REACHES}) ORDER BY e.seq LIMIT :limit"
 )
-_UNREACHED = f"FROM held_events e WHERE NOT EXISTS (SELECT FROM holds h WHERE {REACHES})"
+#: What was copied out of a day that has not gone yet goes with it or stays with it.
+_UNREACHED = (
+    f"FROM held_events e WHERE NOT EXISTS (SELECT FROM holds h WHERE {REACHES})"  # noqa: S608 - our own constant
+    " AND e.expired_day IN (SELECT x.day FROM expiries x)"
+)
 _COUNT_UNREACHED = text(f"SELECT count(*) {_UNREACHED}")
 _DROP_UNREACHED = text(
-    f"DELETE FROM held_events WHERE seq IN (SELECT e.seq {_UNREACHED} ORDER BY e.seq LIMIT :limit)"  # noqa: S608 - our own constant
+    f"DELETE FROM held_events WHERE seq IN (SELECT e.seq {_UNREACHED} ORDER BY e.seq LIMIT :limit) RETURNING seq"  # noqa: S608 - our own constant
 )
 #: A hold reaches a person who is named in it, or in an event that it reaches.
 _PERSON_HELD = text(
@@ -124,10 +128,36 @@ async def count_unreached(session: Session, *, now: datetime) -> int:
     return int((await session.execute(_COUNT_UNREACHED, {"now": now})).scalar_one())
 
 
-async def drop_unreached(session: Session, *, now: datetime, limit: int) -> int:
-    """Erase kept events that no hold reaches; answers how many."""
-    dropped = await session.execute(_DROP_UNREACHED, {"now": now, "limit": limit})
-    return int(getattr(dropped, "rowcount", 0))
+async def drop_unreached(session: Session, *, now: datetime, limit: int) -> list[int]:
+    """Erase kept events that no hold reaches; answers their places in the tree, ascending."""
+    return sorted((await session.execute(_DROP_UNREACHED, {"now": now, "limit": limit})).scalars())
+
+
+async def add_erasure(session: Session, *, event_id: UUID, runs: bytes) -> None:
+    """Kept events were erased; the log is about to say so."""
+    await session.execute(insert(ERASURES).values(event_id=event_id, runs=runs))
+
+
+async def unsaid_erasures(session: Session) -> list[UUID]:
+    """The events that say that kept ones were erased, and whose leaves are not kept yet."""
+    return list((await session.execute(select(ERASURES.c.event_id).where(ERASURES.c.seq.is_(None)))).scalars())
+
+
+async def keep_leaf(session: Session, event_id: UUID, *, seq: int, leaf: bytes) -> None:
+    """Keep the leaf that says that kept events were erased."""
+    await session.execute(
+        update(ERASURES).where(ERASURES.c.event_id == event_id, ERASURES.c.seq.is_(None)).values(seq=seq, leaf=leaf)
+    )
+
+
+async def kept_of_day(session: Session, day: date, *, first: int, last: int) -> list[int]:
+    """The places in the tree, ascending and within these two, of what is kept of a day."""
+    found = await session.execute(
+        select(HELD_EVENTS.c.seq)
+        .where(HELD_EVENTS.c.seq.between(first, last), HELD_EVENTS.c.expired_day == day)
+        .order_by(HELD_EVENTS.c.seq)
+    )
+    return list(found.scalars())
 
 
 def about(person_id: UUID) -> ColumnElement[bool]:
