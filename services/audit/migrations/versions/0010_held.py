@@ -23,7 +23,13 @@ END $$
 
 def upgrade() -> None:
     op.execute(sa.text(_SAID_ONCE))
-    op.add_column("expiries", sa.Column("held", sa.LargeBinary, nullable=False))
+    for table in ("expiries", "export_chunks"):
+        # No runs, as they are kept: what there is so far says nothing of held events.
+        op.add_column(
+            table,
+            sa.Column("held", sa.LargeBinary, nullable=False, server_default=sa.text("'\\x789c030000000001'::bytea")),
+        )
+        op.alter_column(table, "held", server_default=None)
     op.create_table(
         "erasures",
         sa.Column("event_id", sa.Uuid, primary_key=True),

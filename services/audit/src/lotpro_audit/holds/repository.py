@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Uuid, and_, bindparam, delete, func, or_, select, text, tuple_, update
+from sqlalchemy import JSON, ColumnElement, Uuid, and_, bindparam, cast, delete, func, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
+from lotpro_audit.events.domain import Filter
 from lotpro_audit.holds.domain import Hold, Scope
 from lotpro_audit.holds.models import ERASURES, HELD_EVENTS, HOLDS
 from lotpro_kit.db import Session
@@ -182,6 +183,61 @@ async def kept(
         wanted.append(tuple_(HELD_EVENTS.c.occurred_at, HELD_EVENTS.c.seq) > after)
     found = await session.execute(
         select(HELD_EVENTS).where(*wanted).order_by(HELD_EVENTS.c.occurred_at, HELD_EVENTS.c.seq).limit(limit)
+    )
+    return found.all()
+
+
+def matching(org_id: UUID, wanted: Filter, *, last_org_seq: int) -> list[ColumnElement[bool]]:
+    """What is kept of an organisation's events up to one of its own numbers, and fits a filter.
+
+    What has no column is read from the leaf: a leaf is proven, and a column for each question would have to be as well.
+    """
+    said = cast(func.convert_from(HELD_EVENTS.c.leaf, "UTF8"), JSON)
+    asked = {
+        "action": wanted.action, "session": None if wanted.session_id is None else str(wanted.session_id),
+        "ip": None if wanted.ip_index is None else wanted.ip_index.hex(),
+        "ok": None if wanted.success is None else str(wanted.success).lower(),
+    }
+    found = [HELD_EVENTS.c.org_id == org_id, HELD_EVENTS.c.org_seq <= last_org_seq]
+    found += [said[name].as_string() == value for name, value in asked.items() if value is not None]
+    if wanted.actor_id is not None:
+        found.append(HELD_EVENTS.c.actor_id == wanted.actor_id)
+    if wanted.store_id is not None:
+        found.append(HELD_EVENTS.c.store_id == wanted.store_id)
+    if wanted.subject_id is not None:
+        found.append(or_(*(HELD_EVENTS.c[name] == wanted.subject_id for name in ("subject_id", "concerned_id"))))
+    if wanted.since is not None:
+        found.append(HELD_EVENTS.c.occurred_at >= wanted.since)
+    if wanted.until is not None:
+        found.append(HELD_EVENTS.c.occurred_at < wanted.until)
+    return found
+
+
+async def pages(
+    session: Session, conditions: Sequence[ColumnElement[bool]], *, after: int, size: int
+) -> Sequence[Any]:
+    """How what is kept after a place of the tree falls into pages: each one's last place (`last`) and its `events`."""
+    numbered = (
+        select(HELD_EVENTS.c.seq, ((func.row_number().over(order_by=HELD_EVENTS.c.seq) - 1) // size).label("page"))
+        .where(*conditions, HELD_EVENTS.c.seq > after)
+        .subquery()
+    )
+    found = await session.execute(
+        select(func.max(numbered.c.seq).label("last"), func.count().label("events"))
+        .group_by(numbered.c.page)
+        .order_by(numbered.c.page)
+    )
+    return found.all()
+
+
+async def stretch(
+    session: Session, conditions: Sequence[ColumnElement[bool]], *, after: int, last: int
+) -> Sequence[Any]:
+    """What is kept (`leaf`) after a place of the tree and up to another one, in the tree's order."""
+    found = await session.execute(
+        select(HELD_EVENTS.c.leaf)
+        .where(*conditions, HELD_EVENTS.c.seq > after, HELD_EVENTS.c.seq <= last)
+        .order_by(HELD_EVENTS.c.seq)
     )
     return found.all()
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from lotpro_audit.events import domain as events_domain
 from lotpro_audit.events import service as events
 from lotpro_audit.events import wire
-from lotpro_audit.events.domain import SecurityEvent
+from lotpro_audit.events.domain import Filter, SecurityEvent
 from lotpro_audit.events.service import Event
 from lotpro_audit.holds import domain, repository
 from lotpro_audit.holds.domain import Hold, HoldOver, Scope, State
@@ -187,6 +187,25 @@ async def is_person_held(session: Session, *, person_id: UUID, org_id: UUID | No
     may be erased, and the database refuses to drop their data key.
     """
     return await repository.is_person_held(session, person_id=person_id, org_id=org_id, now=now)
+
+
+async def pages(
+    session: Session, org_id: UUID, *, wanted: Filter, last_org_seq: int, after: int, size: int
+) -> Sequence[Any]:
+    """How what is kept of an organisation, up to one of its own numbers and after a place of the tree, makes pages.
+
+    Of each its last place (`last`) and how many `events` it has.
+    """
+    conditions = repository.matching(org_id, wanted, last_org_seq=last_org_seq)
+    return await repository.pages(session, conditions, after=after, size=size)
+
+
+async def rows_between(
+    session: Session, org_id: UUID, *, wanted: Filter, last_org_seq: int, after: int, last: int
+) -> Sequence[Any]:
+    """What is kept of an organisation after a place of the tree and up to another one, for `events.opened`."""
+    conditions = repository.matching(org_id, wanted, last_org_seq=last_org_seq)
+    return await repository.stretch(session, conditions, after=after, last=last)
 
 
 async def count_about(session: Session, *, org_id: UUID, person_id: UUID) -> int:
