@@ -103,10 +103,15 @@ class Log:
             over.set()
             await leader
 
-    def client(self, *roles: str, org_id: UUID | None = None, store_id: UUID | None = None) -> httpx.AsyncClient:
-        """Somebody with roles in the whole organisation, or in one store."""
+    def client(
+        self, *roles: str, org_id: UUID | None = None, store_id: UUID | None = None, **claims: Any
+    ) -> httpx.AsyncClient:
+        """Somebody with roles in the whole organisation, or in one store, who gave a second factor just now."""
         where = str(store_id) if store_id else "*"
-        token = self.signer.user_token(user_id=uuid4(), org_id=org_id or self.org_id, roles={where: list(roles)})
+        told = {"auth_time": int(self.clock().timestamp())} | claims
+        token = self.signer.user_token(
+            user_id=uuid4(), org_id=org_id or self.org_id, roles={where: list(roles)}, **told
+        )
         return testing.client(app.SERVICE, self.runtime, self.parts, token)
 
     async def page(self, client: httpx.AsyncClient, **query: Any) -> list[dict[str, Any]]:

@@ -536,6 +536,23 @@ async def test_exports_are_of_their_organisation_and_of_those_who_may_export(des
         assert (await owner.get(f"{EXPORTS}/{export_id}/content")).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "session", [{"auth_time": 1}, {"aal": "aal1"}, {"amr": ["pwd", "sms"]}], ids=["old", "one factor", "weak factor"]
+)
+async def test_the_log_leaves_only_with_somebody_who_gave_a_strong_factor_lately(
+    desk: Desk, session: dict[str, Any]
+) -> None:
+    export_id = (await desk.open())["id"]
+    await desk.work()
+    path = f"{EXPORTS}/{export_id}"
+    async with desk.log.client("compliance", **session) as left_open:
+        for refused in (
+            await left_open.post(EXPORTS, json={}), await left_open.get(f"{path}/content"),
+        ):
+            assert (refused.status_code, refused.json()["code"]) == (403, "auth.step_up_required")
+        assert [found["id"] for found in (await left_open.get(EXPORTS)).json()["items"]] == [export_id]
+
+
 @pytest.mark.parametrize("path", ["", "/content"])
 async def test_what_is_no_export_is_not_found(desk: Desk, path: str) -> None:
     for unknown in (str(uuid4()), "x"):
@@ -627,7 +644,8 @@ async def test_an_export_expires_after_a_day_and_not_before(desk: Desk) -> None:
     desk.log.clock.now = opened + timedelta(days=1)
     # It is over at once, also before the job has come.
     assert (await desk.client.get(f"{EXPORTS}/{export_id}")).status_code == 404
-    assert (await desk.client.get(f"{EXPORTS}/{export_id}/content")).status_code == 404
+    async with desk.log.client("compliance") as later:
+        assert (await later.get(f"{EXPORTS}/{export_id}/content")).status_code == 404
     assert (await desk.client.get(EXPORTS)).json()["items"] == []
     assert (await expire(Run(as_of=desk.log.clock.now, dry_run=True)))["exports"] >= 1
     assert len(await desk.chunks(export_id)) == 3
