@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,11 +15,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from lotpro.security.v1 import events_pb2
 from lotpro_audit import app
+from lotpro_audit.events import domain
 from lotpro_audit.settings import Settings
 from lotpro_kit import bus, crypto, ids, service, testing
 from lotpro_kit.caller import Origin
 
 EVENTS = "/api/audit/v1/events"
+OLD_DAYS = count(2)
 
 
 @dataclass
@@ -60,6 +63,10 @@ class Log:
         finally:
             self.clock.now = now
 
+    def old_day(self) -> date:
+        """A day that is over and that no other test of this process has: a day goes once."""
+        return domain.oldest_day(self.clock()) - timedelta(days=next(OLD_DAYS))
+
     async def take_all(
         self, *events: Any, event_ids: list[UUID] | None = None
     ) -> tuple[list[bus.Unreadable | None], list[UUID]]:
@@ -96,10 +103,15 @@ class Log:
             over.set()
             await leader
 
-    def client(self, *roles: str, org_id: UUID | None = None, store_id: UUID | None = None) -> httpx.AsyncClient:
-        """Somebody with roles in the whole organisation, or in one store."""
+    def client(
+        self, *roles: str, org_id: UUID | None = None, store_id: UUID | None = None, **claims: Any
+    ) -> httpx.AsyncClient:
+        """Somebody with roles in the whole organisation, or in one store, who gave a second factor just now."""
         where = str(store_id) if store_id else "*"
-        token = self.signer.user_token(user_id=uuid4(), org_id=org_id or self.org_id, roles={where: list(roles)})
+        told = {"auth_time": int(self.clock().timestamp())} | claims
+        token = self.signer.user_token(
+            user_id=uuid4(), org_id=org_id or self.org_id, roles={where: list(roles)}, **told
+        )
         return testing.client(app.SERVICE, self.runtime, self.parts, token)
 
     async def page(self, client: httpx.AsyncClient, **query: Any) -> list[dict[str, Any]]:

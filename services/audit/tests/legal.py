@@ -82,7 +82,7 @@ async def as_owner(log: Log, statement: Any, *, scope: str = "") -> None:
 
 async def as_superuser(log: Log, statement: str) -> None:
     """Past every trigger, to make old what cannot be aged."""
-    url = log.postgres.admin_url.set(database="audit")
+    url = log.postgres.admin_url.set(database=log.runtime.database.url.database)
     admin = Database(url, password=log.postgres.password, pool_size=1)
     async with admin.begin(system()) as session:
         await session.execute(text("SET LOCAL session_replication_role = replica"))

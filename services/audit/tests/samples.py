@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from lotpro_audit.events import leaf
 from lotpro_audit.events.leaf import Leaf
-from lotpro_audit.exports.format import CSV, Csv, Event, Format, Gap, Header, Writer, fits
+from lotpro_audit.exports.format import CSV, Csv, Event, Format, Gap, Header, Held, Writer, fits
 from lotpro_audit.tree import domain
 from lotpro_audit.tree.notes import ORIGIN, Checkpoint, SigningKey
 
@@ -103,14 +103,17 @@ class Sample:
         gaps: Sequence[Gap] = (),
         size: int | None = None,
         shredded: Collection[int] = (),
+        held: Collection[int] = (),
         signer: SigningKey = SIGNER,
     ) -> list[bytes]:
-        """The lines of an export; `shredded` are numbers (`org_seq`) of events whose keys are gone."""
+        """The lines of an export; `shredded` are numbers (`org_seq`) of events whose keys are gone, `held` those of
+        events that only a hold keeps."""
         size = self.size if size is None else size
         own = [event for event in self.events[:size] if (event.fields.get("org", NOBODYS)) == org]
         first, last = span or (1, len(own))
         note = signer.sign(self.checkpoint(size))
-        header = Header(org, filter, first, last, 0, MADE, note, tuple(gaps))
+        runs = tuple(Held(number, number) for number in sorted(held))
+        header = Header(org, filter, first, last, 0, MADE, note, tuple(gaps), runs)
         chosen = [
             event
             for event in own
@@ -118,14 +121,21 @@ class Sample:
             and not any(gap.first <= event.fields["org_seq"] <= gap.last for gap in gaps)
             and fits(header, event)
         ]
-        writer = Writer(spelling, replace(header, count=len(chosen)))
+        writer = Writer(spelling, signed(replace(header, count=len(chosen)), signer))
         lines = writer.begin().splitlines(keepends=True)
         for event in sorted(chosen, key=lambda event: event.fields["org_seq"]):
-            shown = replace(event, proof=self.proof(event.fields["seq"], size))
+            shown = replace(
+                event, proof=self.proof(event.fields["seq"], size), held=event.fields["org_seq"] in held
+            )
             if event.fields["org_seq"] in shredded:
                 shown = replace(shown, origin_key=None, ip=None, user_agent=None)
             lines.append(writer.event(shown))
         return [*lines, writer.end()]
+
+
+def signed(header: Header, signer: SigningKey = SIGNER) -> Header:
+    """The header with the note in which a log says what it says."""
+    return replace(header, note=signer.sign_text(header.statement(signer.verifier.name)))
 
 
 def closed(spelling: Format, lines: Sequence[bytes], *, count: int | None = None) -> list[bytes]:

@@ -97,8 +97,7 @@ async def test_an_event_of_a_day_without_a_table_makes_it(log: Log) -> None:
 
 async def test_the_last_kept_day_stays_and_the_day_before_it_goes(log: Log) -> None:
     now = log.runtime.clock()
-    kept = domain.oldest_day(now)
-    over = kept - timedelta(days=1)
+    kept, over = domain.oldest_day(now), log.old_day()
     noon = datetime.combine(over, time(12), UTC)
     await log.take_at(noon, log.act(at=noon))
     event_id = await log.take(log.act(at=datetime.combine(kept, datetime.min.time(), UTC)))

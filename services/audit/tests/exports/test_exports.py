@@ -8,6 +8,7 @@ import tracemalloc
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -33,6 +34,7 @@ from lotpro_kit.db import Database, Session
 from lotpro_kit.jobs import Run
 from services.audit.tests.conftest import Log
 from services.audit.tests.exports.conftest import EXPORTS, SMALL, Desk
+from services.audit.tests.legal import place, release
 
 
 def lines_of(content: bytes) -> list[dict[str, Any]]:
@@ -241,23 +243,18 @@ async def test_an_export_that_never_gets_further_is_given_up(desk: Desk) -> None
     assert [(body["action"], body["outcome"]) for _, body in told] == [("audit:export:finish", "OUTCOME_FAILURE")]
 
 
-def old_day(desk: Desk) -> tuple[date, datetime]:
-    """A day that is over and that no other test has, and a moment when it was still kept."""
-    then = desk.log.clock.now - timedelta(days=40)
-    return events_domain.oldest_day(then), then
-
-
-async def late(desk: Desk) -> None:
+async def late(desk: Desk) -> date:
     """3 events of a day that is kept, 3 that came late, of a day that is over now, and 3 more that are kept."""
-    over, then = old_day(desk)
+    over = desk.log.old_day()
+    then = desk.log.clock.now - (events_domain.oldest_day(desk.log.clock.now) - over)
     for at in (then, datetime.combine(over, time(12), UTC), then):
         for _ in range(3):
             await desk.log.take_at(then, desk.log.act(at=at))
+    return over
 
 
 async def test_a_day_that_went_before_is_a_gap_and_the_rest_is_complete(desk: Desk) -> None:
-    await late(desk)
-    over = old_day(desk)[0].isoformat()
+    over = (await late(desk)).isoformat()
     await job(desk, "expire-events")(Run(as_of=desk.log.clock.now))
     for format in ("jsonl", "csv"):
         ended, verdict = await desk.command(await desk.exported(format=format))
@@ -289,7 +286,7 @@ async def test_a_day_that_goes_while_an_export_is_made_is_a_gap_as_far_as_it_was
 
 async def test_when_all_that_is_old_went_the_export_begins_later(desk: Desk) -> None:
     log = desk.log
-    noon = datetime.combine(old_day(desk)[0], time(12), UTC)
+    noon = datetime.combine(log.old_day(), time(12), UTC)
     for _ in range(3):
         await log.take_at(noon, log.act(at=noon))
     await desk.fill(2)
@@ -300,6 +297,89 @@ async def test_when_all_that_is_old_went_the_export_begins_later(desk: Desk) -> 
     filtered = desk.judge(await desk.exported(filter={"outcome": "failure"}))
     assert filtered.header is not None
     assert (filtered.verified, filtered.header.first_org_seq) == (True, 4)
+
+
+async def test_what_only_a_hold_keeps_is_exported_marked_and_proven_as_long_as_it_lasts(desk: Desk) -> None:
+    log, over, customer = desk.log, desk.log.old_day(), str(uuid4())
+    noon = datetime.combine(over, time(12), UTC)
+    then = log.clock.now - (events_domain.oldest_day(log.clock.now) - over)
+    # Numbers 1 to 9 are of the day that goes, but for 4, which came between them and stays.
+    for number in range(1, 10):
+        about = {"concerned_kind": "customer", "concerned_id": customer} if number in (2, 3, 5, 6, 7, 9) else {}
+        await log.take_at(then, log.act(at=then if number == 4 else noon, **about))
+    await log.take(log.act())
+    hold, etag = await place(desk.client, person_id=customer)
+    await job(desk, "expire-events")(Run(as_of=log.clock.now))
+    for format in ("jsonl", "csv"):
+        content = await desk.exported(format=format)
+        ended, verdict = await desk.command(content)
+        assert (ended, verdict["verified"], verdict["held"], verdict["first_org_seq"]) == (0, True, 6, 2), verdict
+        assert verdict["gaps"] == [{"first": 8, "last": 8, "day": over.isoformat()}]
+        assert verdict["sentence"].endswith("6 of them are kept only by a legal hold.")
+    lines = lines_of(await desk.exported())
+    assert lines[0]["held"] == [{"first": 2, "last": 3}, {"first": 5, "last": 7}, {"first": 9, "last": 9}]
+    assert [json.loads(line["leaf"])["org_seq"] for line in lines[1:-1] if line["held"]] == [2, 3, 5, 6, 7, 9]
+    assert lines[1]["ip"] == "203.0.113.9"
+    await release(desk.client, hold["id"], etag)
+    await job(desk, "release-held")(Run(as_of=log.clock.now))
+    ended, verdict = await desk.command(await desk.exported())
+    assert (ended, verdict["held"], verdict["first_org_seq"]) == (0, 0, 4), verdict
+    assert verdict["gaps"] == [{"first": 5, "last": 9, "day": over.isoformat()}]
+
+
+async def test_a_filter_finds_what_only_a_hold_keeps(desk: Desk) -> None:
+    log = desk.log
+    noon = datetime.combine(log.old_day(), time(12), UTC)
+    session_id, customer, store_id, person = (str(uuid4()) for _ in range(4))
+    elsewhere = seal_origin(Origin(ip="198.51.100.7"), log.runtime.settings.audit_sealing_public_key)
+    for more in (
+        {}, {"session_id": session_id}, {"outcome": 2}, {"concerned_kind": "customer", "concerned_id": customer},
+        {"store_id": store_id}, {"actor_id": person}, {"sealed_origin": elsewhere},
+        {"action": "inventory:vehicle:view"},
+    ):
+        await log.take_at(noon, log.act(at=noon, **more))
+    await place(desk.client)
+    await job(desk, "expire-events")(Run(as_of=log.clock.now))
+    later = (noon + timedelta(days=1)).isoformat()
+    asked: list[tuple[dict[str, Any], int]] = [
+        ({"session_id": session_id}, 1), ({"outcome": "failure"}, 1), ({"subject_id": customer}, 1),
+        ({"store_id": store_id}, 1), ({"actor_id": person}, 1), ({"ip": "198.51.100.7"}, 1),
+        ({"action": "inventory:vehicle:view"}, 1), ({"action": "inventory:vehicle:sell", "outcome": "success"}, 6),
+        ({"until": later}, 8), ({"since": later, "action": "inventory:vehicle:sell"}, 0),
+    ]
+    for wanted, count in asked:
+        report = desk.judge(await desk.exported(filter=wanted))
+        assert (report.verified, report.events, report.held) == (True, count, count), (wanted, report.failures)
+
+
+@pytest.mark.parametrize("chunks", [1, 4, 6])
+async def test_held_events_of_a_day_that_goes_while_an_export_is_made_are_not_lost(desk: Desk, chunks: int) -> None:
+    await late(desk)
+    await place(desk.client)
+    export_id = (await desk.open())["id"]
+    assert await desk.work_until_killed(export_id, 4 + chunks, at_once=1)
+    await job(desk, "expire-events")(Run(as_of=desk.log.clock.now))
+    desk.log.clock.advance(domain.LEASE)
+    await desk.work(at_once=1)
+    content = await desk.fetch(export_id)
+    ended, verdict = await desk.command(content)
+    assert (ended, verdict["verified"], verdict["gaps"]) == (0, True, []), verdict
+    # What was read before its day went is not held alone; the rest is.
+    assert [found["org_seq"] for found in leaves_of(content)] == list(range(1, 12))
+    assert verdict["held"] == 6 - max(3, chunks)
+
+
+async def test_nobody_else_sees_what_a_hold_keeps_of_an_organisation(desk: Desk) -> None:
+    log = desk.log
+    noon = datetime.combine(log.old_day(), time(12), UTC)
+    await log.take_at(noon, log.act(at=noon))
+    await place(desk.client)
+    await job(desk, "expire-events")(Run(as_of=log.clock.now))
+    async with log.client("compliance", org_id=uuid4()) as stranger:
+        other = replace(desk, client=stranger)
+        await other.fill(1, org_id=str(uuid4()))
+        report = other.judge(await other.exported())
+    assert (report.verified, report.held) == (True, 0)
 
 
 async def test_a_page_whose_day_went_meanwhile_has_no_rows(desk: Desk) -> None:
@@ -456,6 +536,23 @@ async def test_exports_are_of_their_organisation_and_of_those_who_may_export(des
         assert (await owner.get(f"{EXPORTS}/{export_id}/content")).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "session", [{"auth_time": 1}, {"aal": "aal1"}, {"amr": ["pwd", "sms"]}], ids=["old", "one factor", "weak factor"]
+)
+async def test_the_log_leaves_only_with_somebody_who_gave_a_strong_factor_lately(
+    desk: Desk, session: dict[str, Any]
+) -> None:
+    export_id = (await desk.open())["id"]
+    await desk.work()
+    path = f"{EXPORTS}/{export_id}"
+    async with desk.log.client("compliance", **session) as left_open:
+        for refused in (
+            await left_open.post(EXPORTS, json={}), await left_open.get(f"{path}/content"),
+        ):
+            assert (refused.status_code, refused.json()["code"]) == (403, "auth.step_up_required")
+        assert [found["id"] for found in (await left_open.get(EXPORTS)).json()["items"]] == [export_id]
+
+
 @pytest.mark.parametrize("path", ["", "/content"])
 async def test_what_is_no_export_is_not_found(desk: Desk, path: str) -> None:
     for unknown in (str(uuid4()), "x"):
@@ -547,7 +644,8 @@ async def test_an_export_expires_after_a_day_and_not_before(desk: Desk) -> None:
     desk.log.clock.now = opened + timedelta(days=1)
     # It is over at once, also before the job has come.
     assert (await desk.client.get(f"{EXPORTS}/{export_id}")).status_code == 404
-    assert (await desk.client.get(f"{EXPORTS}/{export_id}/content")).status_code == 404
+    async with desk.log.client("compliance") as later:
+        assert (await later.get(f"{EXPORTS}/{export_id}/content")).status_code == 404
     assert (await desk.client.get(EXPORTS)).json()["items"] == []
     assert (await expire(Run(as_of=desk.log.clock.now, dry_run=True)))["exports"] >= 1
     assert len(await desk.chunks(export_id)) == 3

@@ -3,26 +3,40 @@
 import csv
 import io
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lotpro_audit.exports import format as lines
-from lotpro_audit.exports.format import CSV, JSON_LINES, Event, Format, Gap, Header, Malformed, UnknownExport, Writer
-from services.audit.tests.samples import MADE, ORG, Sample, changed
+from lotpro_audit.exports.format import (
+    CSV,
+    JSON_LINES,
+    Event,
+    Format,
+    Gap,
+    Header,
+    Held,
+    Malformed,
+    UnknownExport,
+    Writer,
+)
+from services.audit.tests.samples import MADE, ORG, OTHER_ORG, Sample, changed
 
-HEADER = Header(ORG, None, 1, 9, 7, MADE, "a\n2\nb\n\n— a c\n", (Gap(3, 4, "2026-05-01"),))
+HEADER = Header(
+    ORG, None, 1, 9, 7, MADE, "a\n2\nb\n\n— a c\n", (Gap(3, 4, "2026-05-01"),), (Held(1, 2),), "a\nexport\nb\n\n— a c\n"
+)
 LEAF = '{"seq":7,"org_seq":1,"at":1795000000000001,"action":"a:b:c","ok":true,"lag":7,"ocsf":[6003,1]}'
 FORMATS = pytest.mark.parametrize("spelling", [JSON_LINES, CSV], ids=["jsonl", "csv"])
 
 
 def test_a_header_is_spelled_as_the_design_says() -> None:
     assert JSON_LINES.spell_header(HEADER).decode() == (
-        f'{{"lotpro_audit_export":1,"org":"{ORG}","filter":null,"first_org_seq":1,"last_org_seq":9,"count":7,'
+        f'{{"lotpro_audit_export":2,"org":"{ORG}","filter":null,"first_org_seq":1,"last_org_seq":9,"count":7,'
         f'"made":{MADE},"checkpoint":"a\\n2\\nb\\n\\n\\u2014 a c\\n",'
-        '"gaps":[{"first":3,"last":4,"day":"2026-05-01"}]}\n'
+        '"gaps":[{"first":3,"last":4,"day":"2026-05-01"}],"held":[{"first":1,"last":2}],'
+        '"note":"a\\nexport\\nb\\n\\n\\u2014 a c\\n"}\n'
     )
     assert CSV.spell_header(HEADER) == b"# " + JSON_LINES.spell_header(HEADER)
 
@@ -31,10 +45,10 @@ def test_an_event_is_spelled_as_the_design_says() -> None:
     event = Event(LEAF, ["AAAA", "BBBB"], "CCCC", "203.0.113.9", 'Fire"fox é')
     assert JSON_LINES.spell_event(event).decode() == (
         '{"leaf":' + json.dumps(LEAF) + ',"proof":["AAAA","BBBB"],"origin_key":"CCCC","ip":"203.0.113.9",'
-        '"user_agent":"Fire\\"fox \\u00e9"}\n'
+        '"user_agent":"Fire\\"fox \\u00e9","held":false}\n'
     )
-    bare = JSON_LINES.spell_event(Event(LEAF, [])).decode()
-    assert bare.endswith(',"proof":[],"origin_key":null,"ip":null,"user_agent":null}\n')
+    bare = JSON_LINES.spell_event(Event(LEAF, [], held=True)).decode()
+    assert bare.endswith(',"proof":[],"origin_key":null,"ip":null,"user_agent":null,"held":true}\n')
 
 
 def test_a_spreadsheet_shows_what_the_leaf_says() -> None:
@@ -62,7 +76,20 @@ def test_what_is_spelled_is_read_again(spelling: Format) -> None:
     assert spelling.read_header(spelling.spell_header(filtered)) == filtered
     event = Event(LEAF, ["+AAA", "BBBB"], "+CCC")
     assert spelling.read_event(spelling.spell_event(event)) == event
-    assert spelling.read_event(spelling.spell_event(Event(LEAF, []))) == Event(LEAF, [])
+    bare = Event(LEAF, [], held=True)
+    assert spelling.read_event(spelling.spell_event(bare)) == bare
+
+
+def test_what_the_log_signs_of_a_header_is_all_of_it_but_the_note() -> None:
+    said = HEADER.statement("a")
+    assert said == replace(HEADER, note="").statement("a")
+    assert said.startswith("a\nexport\n")
+    others = {
+        "org": OTHER_ORG, "filter": {}, "first_org_seq": 2, "last_org_seq": 8, "count": 6, "made": 0, "checkpoint": "",
+        "gaps": (), "held": (),
+    }
+    assert {*others, "note"} == {field.name for field in fields(Header)}
+    assert len({said, *(replace(HEADER, **{name: value}).statement("a") for name, value in others.items())}) == 10
 
 
 @settings(max_examples=100, deadline=None)

@@ -12,11 +12,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from lotpro_audit import app
-from lotpro_audit.events import domain, origins
+from lotpro_audit.events import days, domain, origins
 from lotpro_audit.events import leaf as leaves
 from lotpro_audit.holds import service
 from lotpro_audit.tree import notes
 from lotpro_audit.tree.domain import leaf_hash, root_of_inclusion
+from lotpro_audit.verification.service import verify_log
 from lotpro_kit import testing
 from lotpro_kit.caller import system
 from lotpro_kit.jobs import Run
@@ -229,7 +230,7 @@ def check_proof(log: Log, item: dict[str, Any]) -> None:
 
 
 async def test_what_a_hold_keeps_is_read_from_the_log_and_after_its_day_and_proven_in_both(log: Log) -> None:
-    over = domain.oldest_day(log.clock()) - timedelta(days=1)
+    over = log.old_day()
     mine = [await log.take_at(noon(over), log.act(at=noon(over) + timedelta(seconds=number))) for number in range(3)]
     await log.take_at(noon(over), log.act(at=noon(over), actor_id=str(uuid4())))
     fresh = await log.take(log.act())
@@ -268,7 +269,7 @@ async def test_a_hold_placed_too_late_says_so_and_brings_nothing_back(log: Log) 
 
 
 async def test_after_its_release_what_a_hold_kept_goes_and_then_the_keys(log: Log) -> None:
-    over = domain.oldest_day(log.clock()) - timedelta(days=1)
+    over = log.old_day()
     await log.take_at(noon(over), log.act(at=noon(over)))
     await make_keys_old(log, log.actor_id)
     async with log.client("compliance") as officer:
@@ -288,8 +289,74 @@ async def test_after_its_release_what_a_hold_kept_goes_and_then_the_keys(log: Lo
     assert not await key_is_there(log, log.actor_id)
 
 
+async def test_the_log_says_what_of_a_day_is_held_and_what_was_erased_of_it_since(log_alone: Log) -> None:
+    """So that whoever deletes a held event is found out, and the job that erases it after the release is not."""
+    log, over = log_alone, log_alone.old_day()
+    database, ports = log.runtime.database, app.ports(log.runtime)
+    [mine, _, also_mine] = [
+        await log.take_at(noon(over), log.act(at=noon(over), actor_id=str(actor)))
+        for actor in (log.actor_id, uuid4(), log.actor_id)
+    ]
+    async with log.client("compliance") as officer:
+        hold, etag = await place(officer, person_id=str(log.actor_id))
+        await expire(log)
+        assert (await verify_log(database, ports, as_of=log.clock())).damages.told == []
+        await as_superuser(log, f"CREATE TABLE taken AS SELECT * FROM held_events WHERE org_id = '{log.org_id}'")
+        await as_superuser(log, "DELETE FROM held_events WHERE seq = (SELECT min(seq) FROM taken)")
+        [damage] = (await verify_log(database, ports, as_of=log.clock())).damages.told
+        assert damage.what == "it was held when its day went, and is missing"
+        await as_superuser(log, "INSERT INTO held_events SELECT * FROM taken ON CONFLICT DO NOTHING")
+        assert [item["event"]["id"] for item in await held(officer, hold["id"])][:2] == [str(mine), str(also_mine)]
+        await release(officer, hold["id"], etag)
+        await release_held(log)
+    assert (await verify_log(database, ports, as_of=log.clock())).damages.told == []
+    async with retention(log) as session:
+        [erasure] = (await session.execute(text("SELECT leaf FROM erasures"))).scalars()
+    said = leaves.read(erasure)
+    assert (said.action, (said.expiry or {})["count"]) == ("audit:hold:erase", 2)
+    # Nobody takes it back either.
+    await as_superuser(log, "DELETE FROM erasures")
+    assert (await verify_log(database, ports, as_of=log.clock())).damages.count == 2
+
+
+async def test_what_the_log_says_of_days_and_of_what_was_held_is_written_once(log: Log) -> None:
+    over = log.old_day()
+    await log.take_at(noon(over), log.act(at=noon(over)))
+    async with log.client("compliance") as officer:
+        hold, etag = await place(officer)
+        await expire(log)
+        await release(officer, hold["id"], etag)
+    await release_held(log)
+    for table in ("expiries", "erasures"):
+        for statement in (
+            f"UPDATE {table} SET runs = ''", f"UPDATE {table} SET leaf = ''", f"DELETE FROM {table}",
+            f"TRUNCATE {table}",
+        ):
+            with pytest.raises(DBAPIError, match="written once"):
+                await as_owner(log, text(statement), scope="retention")
+
+
+async def test_what_was_copied_of_a_day_that_has_not_gone_yet_is_not_erased(log: Log) -> None:
+    over = log.old_day()
+    mine = await log.take_at(noon(over), log.act(at=noon(over)))
+    async with log.client("compliance") as officer:
+        hold, etag = await place(officer)
+        async with retention(log) as session:
+            assert await days.prepare(session, over, now=log.clock()) is not None
+        await release(officer, hold["id"], etag)
+        await release_held(log)
+        async with retention(log) as session:
+            kept = await session.execute(
+                text("SELECT count(*) FROM held_events WHERE org_id = :org"), {"org": log.org_id}
+            )
+        assert kept.scalar_one() == 1
+        await expire(log)
+        await release_held(log)
+        assert str(mine) not in {item["event"]["id"] for item in await held(officer, hold["id"])}
+
+
 async def test_what_another_hold_still_reaches_stays(log: Log) -> None:
-    over = domain.oldest_day(log.clock()) - timedelta(days=1)
+    over = log.old_day()
     await log.take_at(noon(over), log.act(at=noon(over)))
     async with log.client("compliance") as officer:
         first, etag = await place(officer, person_id=str(log.actor_id))
@@ -305,7 +372,7 @@ async def test_what_another_hold_still_reaches_stays(log: Log) -> None:
 
 
 async def test_a_moment_that_has_not_come_yet_releases_nothing(log: Log) -> None:
-    over = domain.oldest_day(log.clock()) - timedelta(days=1)
+    over = log.old_day()
     await log.take_at(noon(over), log.act(at=noon(over)))
     async with log.client("compliance") as officer:
         hold, _ = await place(officer, ends_at=(log.clock() + timedelta(days=3)).isoformat())
@@ -345,7 +412,7 @@ async def test_nothing_destroys_the_key_of_a_person_under_hold(log: Log) -> None
     named, acting = uuid4(), uuid4()
     async with retention(log) as session:
         await log.runtime.keyring.for_subject(session, named)
-    over = domain.oldest_day(log.clock()) - timedelta(days=1)
+    over = log.old_day()
     await log.take_at(noon(over), log.act(at=noon(over), actor_id=str(acting)))
     await make_keys_old(log, named, acting)
     async with log.client("compliance") as officer:
@@ -370,7 +437,7 @@ async def test_nothing_destroys_the_key_of_a_person_under_hold(log: Log) -> None
 
 
 async def test_the_database_keeps_what_a_hold_reaches_from_everybody(log: Log) -> None:
-    over = domain.oldest_day(log.clock()) - timedelta(days=1)
+    over = log.old_day()
     await log.take_at(noon(over), log.act(at=noon(over)))
     async with log.client("compliance") as officer:
         await place(officer)

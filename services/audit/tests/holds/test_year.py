@@ -13,12 +13,12 @@ import pytest
 from sqlalchemy import text
 
 from lotpro_audit import app
-from lotpro_audit.events import days
+from lotpro_audit.events import days, leaf
 from lotpro_audit.events import domain as dates
 from lotpro_audit.events import jobs as event_jobs
 from lotpro_audit.events.leaf import LEAF_SQL
 from lotpro_audit.holds import jobs as hold_jobs
-from lotpro_audit.sequencer import service as sequencer
+from lotpro_audit.verification.service import verify_log
 from lotpro_kit import ids
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Database, Session
@@ -295,18 +295,21 @@ async def test_a_hold_that_is_placed_while_its_day_is_going_still_keeps_it(log_a
     log = log_alone
     over = dates.oldest_day(log.clock()) - timedelta(days=1)
     mine = await log.take_at(noon(over), log.act(at=noon(over)))
-    database, ports = log.runtime.database, app.ports(log.runtime)
+    ports = app.ports(log.runtime)
     async with retention(log) as session:
         going = await days.prepare(session, over, now=log.clock())
     assert going is not None
-    assert (going.event.expiry or {})["held"] == 0
-    seq = await sequencer.append_and_wait(database, ports, going.event)
     async with log.client("compliance") as officer:
         hold, _ = await place(officer)
         async with retention(log) as session:
-            place_of = await days.place(session, seq)
-            await days.drop(session, over, going=going, place=place_of, now=log.clock())
+            await days.drop(session, over, ports, going=going, now=log.clock())
         kept = await held(officer, hold["id"])
     assert hold["days_gone"] == 0
     assert (kept[0]["event"]["id"], kept[0]["expired_day"]) == (str(mine), over.isoformat())
     check_proof(log, kept[0])
+    # What the log says of the day has what came late in it.
+    await expire(log)
+    async with retention(log) as session:
+        said = (await session.execute(text("SELECT leaf FROM expiries"))).scalar_one()
+    assert (leaf.read(said).expiry or {})["held"] == 1
+    assert (await verify_log(log.runtime.database, ports, as_of=log.clock())).damages.told == []

@@ -11,7 +11,6 @@ import pytest
 from lotpro.audit.v1 import audit_pb2, audit_pb2_grpc
 from lotpro.privacy.v1 import participant_pb2, participant_pb2_grpc
 from lotpro_audit import app
-from lotpro_audit.events import domain
 from lotpro_audit.participant.rpc import ParticipantRpc
 from lotpro_kit import ids, rpc, service, testing
 from services.audit.tests.conftest import Log
@@ -68,7 +67,7 @@ async def test_a_long_export_is_told_to_its_end(log: Log) -> None:
 
 
 async def test_what_a_hold_keeps_of_a_person_is_told_and_marked(log: Log) -> None:
-    over = domain.oldest_day(log.clock()) - timedelta(days=1)
+    over = log.old_day()
     old = await log.take_at(noon(over), log.act("identity:session:create", at=noon(over)))
     seen = await log.take_at(
         noon(over),

@@ -371,6 +371,26 @@ async def test_the_same_key_makes_one_stream_and_tells_the_same_secret(streaming
     assert answers[0].json() == answers[1].json()
 
 
+async def test_where_the_log_goes_is_said_only_by_somebody_who_gave_a_second_factor_lately(
+    streaming: Streaming,
+) -> None:
+    stream = await streaming.add()
+    path, match = f"{STREAMS}/{stream['id']}", {"if-match": '"v1"'}
+    body = {"kind": "webhook", "name": "x", "address": streaming.other.url}
+    async with streaming.log.client("org_owner") as owner:
+        streaming.later(timedelta(minutes=16))
+        for answer in (
+            await owner.post(STREAMS, json=body),
+            await owner.patch(path, json={"address": f"{streaming.other.url}/mine"}, headers=match),
+            await owner.patch(path, json={"personal": True}, headers=match),
+            await owner.post(f"{path}:rotate", headers=match),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (403, "auth.step_up_required")
+        assert (await owner.get(path)).json()["version"] == 1
+        # To send less needs no second factor.
+        assert (await owner.post(f"{path}:pause", headers=match)).status_code == 200
+
+
 async def test_strangers_and_wrong_roles_see_and_change_nothing(streaming: Streaming) -> None:
     log, stream = streaming.log, await streaming.add()
     path, match = f"{STREAMS}/{stream['id']}", {"if-match": '"v1"'}

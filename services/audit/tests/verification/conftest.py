@@ -155,7 +155,7 @@ class Owner:
     async def cut_to(self, size: int) -> None:
         """Roll everything back to a size, as if nothing had ever come after it."""
         hashes = (await self.leaf_hashes())[:size]
-        for table in ("events", "claims", "held_events", "expiries"):
+        for table in ("events", "claims", "held_events", "expiries", "erasures"):
             await self.do(f"DELETE FROM {table} WHERE seq >= $1", size)
         await self.do("DELETE FROM checkpoints WHERE size > $1", size)
         await self.rewrite_tree(hashes)

@@ -119,11 +119,13 @@ async def drop_a_day_and_say_that_it_expired(owner: Owner) -> None:
     expiry = {
         "day": day.isoformat(), "count": len(gone), "held": 0, "first": gone[0], "last": gone[-1],
         "root": b64encode(domain.root_of([hashes[seq] for seq in gone])).decode(),
-        "runs_sha256": sha256(runs).hexdigest(), "clause": "x", "policy": "x",
+        "runs_sha256": sha256(runs).hexdigest(), "held_sha256": domain.digest_of([]), "clause": "x", "policy": "x",
     }
     original = leaf.read(await owner.ask("SELECT leaf FROM expiries LIMIT 1"))
     forged = leaf.write(original._replace(seq=size - 1, expiry=expiry))
-    await owner.do("INSERT INTO expiries VALUES ($1, $2, $3, $4)", day, size - 1, forged, runs)
+    await owner.do(
+        "INSERT INTO expiries VALUES ($1, $2, $3, $4, $5)", day, size - 1, forged, runs, domain.write_runs([])
+    )
 
 
 async def drop_a_day_and_add_it_to_one_that_expired(owner: Owner) -> None:
@@ -140,6 +142,24 @@ async def change_a_held_event(owner: Owner) -> None:
         "UPDATE held_events SET leaf = convert_to(replace(convert_from(leaf, 'UTF8'), 'lag', 'gal'), 'UTF8')"
         " WHERE seq = (SELECT max(seq) FROM held_events)"
     )
+
+
+async def erase_held_events_and_say_so(owner: Owner) -> None:
+    """Everything about the erasure fits, but that the log says it."""
+    gone = [row[0] for row in await owner.rows("DELETE FROM held_events RETURNING seq")]
+    runs = domain.runs_of(sorted(gone))
+    size = await owner.ask("SELECT size FROM tree")
+    original = leaf.read(await owner.ask("SELECT leaf FROM expiries LIMIT 1"))
+    said = {"count": len(gone), "runs_sha256": domain.digest_of(runs)}
+    forged = leaf.write(original._replace(seq=size - 1, action="audit:hold:erase", expiry=said))
+    await owner.do(
+        "INSERT INTO erasures VALUES (uuidv7(), $1, $2, $3)", domain.write_runs(runs), size - 1, forged
+    )
+
+
+async def delete_held_events_and_that_they_were_held(owner: Owner) -> None:
+    await owner.do("DELETE FROM held_events")
+    await owner.do("UPDATE expiries SET held = $1", domain.write_runs([]))
 
 
 async def recompute_the_tree(owner: Owner) -> None:
@@ -173,7 +193,8 @@ def sql(statement: str) -> Edit:
     return edit
 
 
-LEAF, HELD, MISSING = "leaf is not the one", "held of it is not what its leaf says", "is missing, and no day"
+LEAF, MISSING = "leaf is not the one", "is missing, and no day"
+HELD, UNLIKE = "was held when its day went, and is missing", "held of it is not what its leaf says"
 SEVERAL, BEYOND = "several in one place", "more than the tree has"
 
 #: What the owner does, and what the daily verification, which sees the database alone, says of it.
@@ -212,15 +233,31 @@ EDITS: dict[str, tuple[Edit, str]] = {
     ),
     "forget that a day expired": (sql("DELETE FROM expiries"), MISSING),
     "change when a day expired": (sql("UPDATE expiries SET day = day - 1"), "the log does not say so"),
+    "delete a held event": (
+        sql("DELETE FROM held_events WHERE seq = (SELECT max(seq) FROM held_events)"), HELD
+    ),
+    "delete all that is held": (sql("DELETE FROM held_events"), HELD),
+    "delete what is held and that it was": (
+        delete_held_events_and_that_they_were_held, "the log does not say so"
+    ),
+    "delete what is held and say that it was erased": (
+        erase_held_events_and_say_so, "said to have been erased, and the log does not say so"
+    ),
+    "move a held event to another place": (
+        sql("UPDATE held_events SET seq = 100000 WHERE seq = (SELECT max(seq) FROM held_events)"), HELD
+    ),
+    "change the day that a held event outlived": (
+        sql("UPDATE held_events SET expired_day = expired_day + 1"), "of another day than its own"
+    ),
     "change a held event": (change_a_held_event, "held of it is not proven"),
-    "change whose a held event is": (sql(f"UPDATE held_events SET org_id = '{THEIRS}'"), HELD),
+    "change whose a held event is": (sql(f"UPDATE held_events SET org_id = '{THEIRS}'"), UNLIKE),
     "change a held event's proof": (
         sql("UPDATE held_events SET path = substring(path FROM 33)"), "held of it is not proven"
     ),
     "hold what never was": (
         sql("INSERT INTO held_events (seq, occurred_at, org_seq, leaf, path, checkpoint, expired_day)"
             " SELECT 0, now(), 1, 'x', '', '', now()::date ON CONFLICT (seq) DO UPDATE SET leaf = 'x'"),
-        HELD,
+        UNLIKE,
     ),
     "change a tile": (sql("UPDATE tiles SET hashes = set_byte(hashes, 70, get_byte(hashes, 70) # 1)"
                           " WHERE level = 0 AND index = 0"), "what the log says it was"),

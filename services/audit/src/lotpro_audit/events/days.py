@@ -3,23 +3,23 @@
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from hashlib import sha256
-from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import lotpro_policy
 from lotpro.audit.v1 import events_pb2
 from lotpro_audit.events import domain, repository
+from lotpro_audit.events import service as events
 from lotpro_audit.events.domain import SecurityEvent
 from lotpro_audit.events.leaf import NOBODY
 from lotpro_audit.holds import service as holds
+from lotpro_audit.ports import Ports
+from lotpro_audit.sequencer import service as sequencer
 from lotpro_audit.verification import domain as verifying
 from lotpro_audit.verification import service as verification
+from lotpro_audit.verification.domain import Run
 from lotpro_kit import outbox
 from lotpro_kit.db import Session
 
-#: The clause that days go by.
-CLAUSE = "retention.security-logs"
 #: So many keys are looked at in one transaction.
 KEYS_AT_ONCE = 500
 
@@ -30,10 +30,11 @@ class DayDamaged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """A day that is to go: what the log says of it, the places it held, and the holds that were asked about it."""
+    """A day that is to go: its events, the places they have, the hash over them, and the holds that were asked."""
 
-    event: SecurityEvent
-    runs: bytes
+    count: int
+    runs: list[Run]
+    root: bytes
     holds: frozenset[UUID]
 
 
@@ -61,61 +62,68 @@ async def count_day(session: Session, day: date) -> int:
 
 
 async def prepare(session: Session, day: date, *, now: datetime) -> Going | None:
-    """Hold a day against the tree and copy what holds reach; None when there is nothing in it, or said of it already.
+    """Hold a day against the tree and copy what holds reach; None when there is nothing in it.
 
     May run again after it was cut off anywhere. Raises DayDamaged.
     """
-    if await repository.expiry(session, day) is not None:
-        return None
     found = await verification.check_day(session, day)
     if found.damages:
         raise DayDamaged(f"{day}: {len(found.damages)} events, the first at {found.damages[0].seq}")
     if not found.count:
         return None
+    if await repository.went(session, day):
+        raise DayDamaged(f"{day}: it went before, and has {found.count} events again")
     asked = await holds.active_ids(session, now=now)
-    held = await holds.keep_held(session, day, holds=asked, now=now)
-    runs = verifying.write_runs(found.runs)
-    expiry = {
-        "day": day.isoformat(), "count": found.count, "held": held,
-        "first": found.runs[0][0], "last": found.runs[-1][1],
-        "root": b64encode(found.root).decode(), "runs_sha256": sha256(runs).hexdigest(), "clause": CLAUSE,
-        "policy": lotpro_policy.policy().sha256,
-    }
-    return Going(
-        SecurityEvent(
-            id=event_id(day), occurred_at=now.astimezone(UTC), action=domain.EXPIRE, success=True, actor_kind="system",
-            actor_name="audit", expiry=expiry,
-        ),
-        runs,
-        asked,
-    )
+    await holds.keep_held(session, day, holds=asked, now=now)
+    return Going(found.count, found.runs, found.root, asked)
 
 
-def event_id(day: date) -> UUID:
-    """The id of the event that says that a day went: always the same, so that it is said once."""
-    return uuid5(NOBODY, f"{domain.EXPIRE}:{day.isoformat()}")
-
-
-async def drop(session: Session, day: date, *, going: Going | None, place: Any, now: datetime) -> None:
-    """Drop a day whose going stands in the log (`place`: its row), and tell it.
+async def drop(session: Session, day: date, ports: Ports, *, going: Going | None, now: datetime) -> None:
+    """Drop a day, and leave for the log what says so: in one transaction, so that it is said exactly when it is true.
 
     A hold that was placed since the day was prepared still finds it: what it reaches is copied, too. Holds that come
-    later wait until the day is gone, and can then say so.
+    later wait until the day is gone, and can then say so. Once it has committed, wait for the event
+    (`domain.expiry_id`) and `keep_leaves`.
     """
     await holds.keep_out(session)
-    late = await holds.active_ids(session, now=now) - (going.holds if going is not None else frozenset())
-    await holds.keep_held(session, day, holds=late, now=now)
     if going is not None:
-        await repository.add_expiry(session, day=day, seq=place.seq, leaf=place.leaf, runs=going.runs)
-        count = (going.event.expiry or {})["count"]
-        await outbox.put(session, events_pb2.DayExpired(day=day.isoformat(), count=count))
+        late = await holds.active_ids(session, now=now) - going.holds
+        await holds.keep_held(session, day, holds=late, now=now)
+        held = await holds.kept_of_day(session, day, first=going.runs[0][0], last=going.runs[-1][1])
+        await sequencer.leave(session, ports, _event(day, going, held, now=now))
+        await repository.add_expiry(
+            session, day=day, runs=verifying.write_runs(going.runs), held=verifying.write_runs(held)
+        )
+        await outbox.put(session, events_pb2.DayExpired(day=day.isoformat(), count=going.count))
     await repository.keep_runs(session, day)
     await repository.drop_day(session, day)
 
 
-async def place(session: Session, seq: int) -> Any:
-    """The row of an event that was written."""
-    return await repository.at(session, seq)
+def _event(day: date, going: Going, held: list[Run], *, now: datetime) -> SecurityEvent:
+    """What the log says of a day that goes: also what of it is held, which has to stay from now on or go on record."""
+    return SecurityEvent(
+        id=domain.expiry_id(day), occurred_at=now.astimezone(UTC), action=domain.EXPIRE, success=True,
+        actor_kind="system", actor_name="audit",
+        expiry={
+            "day": day.isoformat(), "count": going.count, "held": verifying.count_of(held),
+            "first": going.runs[0][0], "last": going.runs[-1][1], "root": b64encode(going.root).decode(),
+            "runs_sha256": verifying.digest_of(going.runs), "held_sha256": verifying.digest_of(held),
+            "clause": domain.CLAUSE, "policy": lotpro_policy.policy().sha256,
+        },
+    )
+
+
+async def unsaid(session: Session) -> list[UUID]:
+    """The ids of events that say that days went, and whose leaves are not kept yet."""
+    return [domain.expiry_id(day) for day in await repository.unsaid_days(session)]
+
+
+async def keep_leaves(session: Session) -> None:
+    """Keep the leaves that say that days went, of those that the log has by now."""
+    for day in await repository.unsaid_days(session):
+        row = await events.said(session, domain.expiry_id(day))
+        if row is not None:
+            await repository.keep_leaf(session, day, seq=row.seq, leaf=row.leaf)
 
 
 async def forget_keys(session: Session, *, as_of: datetime, dry_run: bool) -> int:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import lotpro_policy
+from lotpro_audit.events.leaf import NOBODY
 from lotpro_kit import errors
 from lotpro_kit.caller import Origin
 
@@ -16,8 +17,10 @@ from lotpro_kit.caller import Origin
 DAYS_AHEAD = 7
 #: An event may be this far ahead of our clock.
 AHEAD = timedelta(days=1)
-#: What the log says of a day that went.
-EXPIRE = "audit:day:expire"
+#: The clause that events go by.
+CLAUSE = "retention.security-logs"
+#: What the log says of a day that went, and of held events that no hold reached any more.
+EXPIRE, ERASE = "audit:day:expire", "audit:hold:erase"
 
 
 _UUID = r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?"
@@ -72,7 +75,7 @@ class SecurityEvent:
     trace_id: str = ""
     changed_fields: tuple[str, ...] = ()
     origin: Origin = field(default_factory=Origin)
-    #: What the log says of a day that went; only the log itself says this.
+    #: What the log says of a day that went, or of held events that did; only the log itself says this.
     expiry: Mapping[str, Any] | None = None
 
 
@@ -98,6 +101,11 @@ class Filter:
 def retention() -> timedelta:
     """How long security logs are kept: the policy's 180 days."""
     return lotpro_policy.policy().retention["security_logs"].duration
+
+
+def expiry_id(day: date) -> UUID:
+    """The id of the event that says that a day went: always the same, so that it is said once."""
+    return uuid5(NOBODY, f"{EXPIRE}:{day.isoformat()}")
 
 
 def claim_days() -> int:
@@ -223,7 +231,7 @@ _CRUD = {
     ),
     **dict.fromkeys(("view", "list", "export", "read", "answer", "summarise", "prove", "download"), _READ),
     **dict.fromkeys(("update", "rename", "extend", "release", "pause", "resume", "rotate"), _UPDATE),
-    **dict.fromkeys(("remove", "delete", "revoke", "revoke_token", "expire", "cancel"), _DELETE),
+    **dict.fromkeys(("remove", "delete", "revoke", "revoke_token", "expire", "erase", "cancel"), _DELETE),
 }
 _ACTIVITIES: dict[Ocsf, dict[str, int]] = {
     _FINDING: {"refresh_reuse": 1, "suspicious": 1, "damage": 1, "raise": 1},

@@ -41,9 +41,9 @@ def make_days(database: Database) -> Job:
 def expire_events(database: Database, ports: Ports) -> Job:
     """Forgets days whose retention is over: 180 days (policy, Data Retention, security logs).
 
-    Each day is held against the tree, what holds reach is copied with its proof, the log says that the day goes, and
-    then it goes; whoever dies on the way is followed by the next run. A day that is damaged stays. A moment that has
-    not come yet can only be tried with a dry run: nothing goes early.
+    Each day is held against the tree, what holds reach is copied with its proof, and the day goes together with what
+    the log is to say of it; whoever dies on the way is followed by the next run. A day that is damaged stays. A moment
+    that has not come yet can only be tried with a dry run: nothing goes early.
     """
 
     async def work(run: Run) -> Counts:
@@ -51,6 +51,8 @@ def expire_events(database: Database, ports: Ports) -> Job:
         async with database.begin(system(scope=RETENTION)) as session:
             expired = await days.expired_days(session, as_of=as_of)
         events, failed = 0, 0
+        if not run.dry_run:
+            await _wait_until_said(database)
         for day in expired:
             try:
                 events += await (_count(database, day) if run.dry_run else _expire(database, ports, day))
@@ -72,14 +74,21 @@ async def _expire(database: Database, ports: Ports, day: date) -> int:
     now = ports.clock()
     async with database.begin(system(scope=RETENTION)) as session:
         going = await days.prepare(session, day, now=now)
-    place = None
-    if going is not None:
-        seq = await sequencer.append_and_wait(database, ports, going.event)
-        async with database.begin(system(scope=RETENTION)) as session:
-            place = await days.place(session, seq)
     async with database.begin(system(scope=RETENTION)) as session:
-        await days.drop(session, day, going=going, place=place, now=now)
-    return (going.event.expiry or {})["count"] if going is not None else 0
+        await days.drop(session, day, ports, going=going, now=now)
+    await _wait_until_said(database)
+    return 0 if going is None else going.count
+
+
+async def _wait_until_said(database: Database) -> None:
+    """Wait until the log says of all days that went that they did, and keep the leaves; raises Unavailable."""
+    async with database.begin(system(scope=RETENTION)) as session:
+        unsaid = await days.unsaid(session)
+    for event_id in unsaid:
+        await sequencer.wait_for(database, event_id)
+    if unsaid:
+        async with database.begin(system(scope=RETENTION)) as session:
+            await days.keep_leaves(session)
 
 
 async def _forget_keys(database: Database, run: Run) -> int:

@@ -68,7 +68,7 @@ class Leaf(NamedTuple):
     trace_id: str = ""
     changed_fields: tuple[str, ...] = ()
     origin: bytes = b""
-    #: What the log says of a day that went.
+    #: What the log says of a day that went, or of held events that did.
     expiry: Mapping[str, Any] | None = None
 
     @property

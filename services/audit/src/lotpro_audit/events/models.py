@@ -36,12 +36,14 @@ EXPIRED_RUNS = Table(
     Column("day", Date, nullable=False),
 )
 
-#: Days that went, each with the leaf that says so and the runs of `seq` it held.
+#: Days that went: the runs of `seq` that each had, and of those that were held. The leaf that says so is left for the
+#: log with the row, and kept beside it (`seq`, `leaf`) once it is written.
 EXPIRIES = Table(
     "expiries",
     METADATA,
     Column("day", Date, primary_key=True),
-    Column("seq", BigInteger, nullable=False),
-    Column("leaf", LargeBinary, nullable=False),
+    Column("seq", BigInteger),
+    Column("leaf", LargeBinary),
     Column("runs", LargeBinary, nullable=False),
+    Column("held", LargeBinary, nullable=False),
 )

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, tuple_, update
 
 from lotpro_audit.events.domain import Filter
 from lotpro_audit.events.leaf import LEAF_SQL
@@ -270,14 +270,26 @@ async def use_of_day(
     return found.all()
 
 
-async def expiry(session: Session, day: date) -> Any:
-    """What is known of a day that went or is going (`seq`, `leaf`, `runs`), or None."""
-    return (await session.execute(select(EXPIRIES).where(EXPIRIES.c.day == day))).one_or_none()
+async def went(session: Session, day: date) -> bool:
+    """Whether a day with events went before."""
+    return (await session.execute(select(EXPIRIES.c.day).where(EXPIRIES.c.day == day))).one_or_none() is not None
 
 
-async def add_expiry(session: Session, *, day: date, seq: int, leaf: bytes, runs: bytes) -> None:
-    """The log says now that a day went."""
-    await session.execute(insert(EXPIRIES).values(day=day, seq=seq, leaf=leaf, runs=runs))
+async def add_expiry(session: Session, *, day: date, runs: bytes, held: bytes) -> None:
+    """A day went; the log is about to say so."""
+    await session.execute(insert(EXPIRIES).values(day=day, runs=runs, held=held))
+
+
+async def unsaid_days(session: Session) -> list[date]:
+    """The days that went and whose leaf is not kept yet."""
+    return list((await session.execute(select(EXPIRIES.c.day).where(EXPIRIES.c.seq.is_(None)))).scalars())
+
+
+async def keep_leaf(session: Session, day: date, *, seq: int, leaf: bytes) -> None:
+    """Keep the leaf that says that a day went."""
+    await session.execute(
+        update(EXPIRIES).where(EXPIRIES.c.day == day, EXPIRIES.c.seq.is_(None)).values(seq=seq, leaf=leaf)
+    )
 
 
 #: Runs of numbers without a gap have the same difference to the count.

@@ -205,6 +205,12 @@ async def use_of_day(
     return await repository.use_of_day(session, day, action=action, without=without, fewest=fewest)
 
 
+async def said(session: Session, event_id: UUID) -> Any:
+    """The row (`seq`, `leaf`) of an event that was left for the log; None when it is not written yet."""
+    place = await sequencer.place_of(session, event_id)
+    return None if place is None else await repository.at(session, place.seq)
+
+
 async def kept_days(session: Session) -> list[date]:
     """The days the log has tables for."""
     return await repository.days(session)

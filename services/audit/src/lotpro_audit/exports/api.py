@@ -30,13 +30,15 @@ def router(database: Database, cursors: Cursors, ports: Ports) -> APIRouter:
 
     @routes.post(
         "/exports", status_code=202, response_model=ExportAnswer,
-        responses=api.problems(errors.Forbidden, TooManyExports),
+        responses=api.problems(errors.Forbidden, api.StepUpRequired, TooManyExports),
     )
     async def open_export(body: OpenExport, caller: MayExport, once: api.Idempotent) -> Response:
         """Have the organisation's log, or some of it, made into a file that proves itself.
 
-        It is made in the background; ask for its state. That it was opened is logged before anything is read.
+        It is made in the background; ask for its state. That it was opened is logged before anything is read. Whoever
+        opens or fetches one gave a second factor lately.
         """
+        api.check_stepped_up(caller, now=ports.clock().timestamp())
         asked = body.filter.model_dump(mode="json", exclude_none=True) if body.filter else {}
 
         async def make() -> api.Made:
@@ -77,11 +79,14 @@ def router(database: Database, cursors: Cursors, ports: Ports) -> APIRouter:
                 "content": {"application/x-ndjson": _FILE, "text/csv": _FILE},
                 "description": "The file, as `lotpro-audit verify` judges it.",
             },
-            **api.problems(errors.Forbidden, ExportUnknown, ExportNotReady, errors.Unavailable),
+            **api.problems(
+                errors.Forbidden, api.StepUpRequired, ExportUnknown, ExportNotReady, errors.Unavailable
+            ),
         },
     )
     async def download_export(export_id: str, caller: MayExport) -> StreamingResponse:
         """The finished file. That it is handed out is logged first; a file without its last line is cut off."""
+        api.check_stepped_up(caller, now=ports.clock().timestamp())
         export = await service.download_export(database, caller, ports, export_id=api.path_id(export_id))
         row, spelling = export.row, Format(export.row.format)
         return StreamingResponse(

@@ -2,7 +2,8 @@
 
 A file is a header, in CSV the columns' names, a line an event, and a closing line with the hash of all lines before it.
 Everything is spelled in one way only, so that a reader can spell again what it read and compare: nothing in a file can
-be changed without being seen, not even what a program would read alike. Lines end with a line feed.
+be changed without being seen, not even what a program would read alike. Lines end with a line feed. The header is
+signed by the log: whose events, which ones and how many is not the holder's to say.
 """
 
 import csv
@@ -17,7 +18,7 @@ from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
 
-VERSION: Final = 1
+VERSION: Final = 2
 #: Whose events are those of no organisation.
 NOBODY: Final = str(UUID(int=0))
 #: What a filter can ask of a leaf's key of the same name: one value, or any of a list.
@@ -57,12 +58,20 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Events of an export that only a legal hold still keeps: the log lets go of others of their day."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """What an export says of itself.
 
     `first_org_seq` to `last_org_seq` is what was looked through; nothing when the last is one less than the first. An
     export without a filter has all of it but for the gaps. `made` is in microseconds since 1970; `checkpoint` is the
-    signed note against which all proofs are.
+    signed note against which all proofs are, and `note` the one in which the log says all this.
     """
 
     org: str
@@ -73,22 +82,31 @@ class Header:
     made: int
     checkpoint: str
     gaps: tuple[Gap, ...] = ()
+    held: tuple[Held, ...] = ()
+    note: str = ""
 
     def text(self) -> str:
         """The header as JSON."""
-        return _dumps(
-            {
-                "lotpro_audit_export": VERSION,
-                "org": self.org,
-                "filter": self.filter,
-                "first_org_seq": self.first_org_seq,
-                "last_org_seq": self.last_org_seq,
-                "count": self.count,
-                "made": self.made,
-                "checkpoint": self.checkpoint,
-                "gaps": [asdict(gap) for gap in self.gaps],
-            }
-        )
+        return _dumps(self._said() | {"note": self.note})
+
+    def statement(self, log: str) -> str:
+        """The text of the note in which the log of this name says what the header says."""
+        hashed = sha256(_dumps(self._said()).encode()).digest()
+        return f"{log}\nexport\n{b64encode(hashed).decode()}\n"
+
+    def _said(self) -> dict[str, Any]:
+        return {
+            "lotpro_audit_export": VERSION,
+            "org": self.org,
+            "filter": self.filter,
+            "first_org_seq": self.first_org_seq,
+            "last_org_seq": self.last_org_seq,
+            "count": self.count,
+            "made": self.made,
+            "checkpoint": self.checkpoint,
+            "gaps": [asdict(gap) for gap in self.gaps],
+            "held": [asdict(run) for run in self.held],
+        }
 
     @classmethod
     def read(cls, found: Any) -> "Header":
@@ -99,7 +117,8 @@ class Header:
         if values.pop("lotpro_audit_export") != VERSION:
             raise UnknownExport("the export is of a version that this program does not know")
         try:
-            header = cls(**values | {"gaps": tuple(Gap(**gap) for gap in values["gaps"])})
+            gaps, held = (Gap(**gap) for gap in values["gaps"]), (Held(**run) for run in values["held"])
+            header = cls(**values | {"gaps": tuple(gaps), "held": tuple(held)})
         except (TypeError, KeyError) as error:
             raise Malformed("the header does not have what a header has") from error
         header._check()
@@ -109,7 +128,7 @@ class Header:
         numbers = (self.first_org_seq, self.last_org_seq, self.count, self.made)
         if any(type(number) is not int or number < 0 for number in numbers):
             raise Malformed("a number in the header is none")
-        if not isinstance(self.checkpoint, str) or not _is_uuid(self.org):
+        if not isinstance(self.checkpoint, str) or not isinstance(self.note, str) or not _is_uuid(self.org):
             raise Malformed("the header does not have what a header has")
         if self.filter is not None:
             if not isinstance(self.filter, dict):
@@ -122,20 +141,23 @@ class Header:
             raise Malformed("the header's first and last event do not fit")
         if self.gaps and self.filter is not None:
             raise Malformed("a filtered export has no gaps")
-        reached = self.first_org_seq
-        for gap in self.gaps:
-            if type(gap.first) is not int or type(gap.last) is not int or not _is_day(gap.day):
-                raise Malformed("a gap in the header is none")
-            if not reached <= gap.first <= gap.last <= self.last_org_seq:
-                raise Malformed("the header's gaps do not fit")
-            reached = gap.last + 1
+        if not all(_is_day(gap.day) for gap in self.gaps):
+            raise Malformed("a gap in the header is none")
+        for runs, name in ((self.gaps, "gaps"), (self.held, "held events")):
+            reached = self.first_org_seq
+            for run in runs:
+                if type(run.first) is not int or type(run.last) is not int:
+                    raise Malformed(f"the header's {name} are none")
+                if not reached <= run.first <= run.last <= self.last_org_seq:
+                    raise Malformed(f"the header's {name} do not fit")
+                reached = run.last + 1
 
 
 @dataclass(slots=True)
 class Event:
     """One event: its leaf's text, the hashes of its proof and the key of its origin in base64, and the origin opened.
 
-    Without `origin_key` there is no `ip` and no `user_agent` to show.
+    Without `origin_key` there is no `ip` and no `user_agent` to show. `held` says that only a legal hold keeps it.
     """
 
     leaf: str
@@ -143,6 +165,7 @@ class Event:
     origin_key: str | None = None
     ip: str | None = None
     user_agent: str | None = None
+    held: bool = False
 
     _fields: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -257,7 +280,7 @@ class JsonLines(Format):
         return (
             f'{{"leaf":{_quoted(event.leaf)},"proof":[{proof and chr(34) + proof + chr(34)}]'
             f',"origin_key":{_or_null(event.origin_key)},"ip":{_or_null(event.ip)}'
-            f',"user_agent":{_or_null(event.user_agent)}}}\n'
+            f',"user_agent":{_or_null(event.user_agent)},"held":{"true" if event.held else "false"}}}\n'
         ).encode()
 
     def read_event(self, line: bytes) -> Event:
@@ -283,7 +306,7 @@ class JsonLines(Format):
             return None
         return Event(
             leaf, proof[1:-1].split('","') if proof else [], rest.get("origin_key"), rest.get("ip"),
-            rest.get("user_agent"),
+            rest.get("user_agent"), rest.get("held") is True,
         )
 
     def _parsed(self, line: bytes) -> Event:
@@ -296,6 +319,7 @@ class JsonLines(Format):
             or type(event.proof) is not list
             or any(type(part) is not str for part in event.proof)
             or not isinstance(event.origin_key, str | None)
+            or type(event.held) is not bool
             or not _is_utf8(event.leaf)
         ):
             raise Malformed("the line is no event")
@@ -308,7 +332,7 @@ class JsonLines(Format):
 
 
 _LEAF, _PROOF, _REST = b'{"leaf":"', b'","proof":[', b'],"origin_key":'
-_KEYS = {"leaf", "proof", "origin_key", "ip", "user_agent"}
+_KEYS = {"leaf", "proof", "origin_key", "ip", "user_agent", "held"}
 _quoted = json.encoder.encode_basestring_ascii
 
 
@@ -340,7 +364,7 @@ class Csv(Format):
             text = b64decode(leaf, validate=True).decode()
         except ValueError as error:
             raise Malformed("the leaf is no base64") from error
-        return Event(text, proof.split(" ") if proof else [], origin_key or None)
+        return Event(text, proof.split(" ") if proof else [], origin_key or None, held=cells["held"] == _HELD)
 
     def differing(self, line: bytes, event: Event) -> str | None:
         """The first column whose cell differs."""
@@ -403,6 +427,8 @@ def _class(event: Event) -> tuple[int, int]:
     return class_uid, activity_id
 
 
+#: What stands in the column of the same name.
+_HELD: Final = "held"
 _COLUMNS: Final[dict[str, Callable[[Event], str]]] = {
     "seq": _of_leaf("seq"),
     "org_seq": _of_leaf("org_seq"),
@@ -432,6 +458,7 @@ _COLUMNS: Final[dict[str, Callable[[Event], str]]] = {
     "activity": lambda event: str(_class(event)[1]),
     "logged": lambda event: _time(event.fields["at"] + event.fields["lag"]),
     "expiry": _of_leaf("expiry"),
+    "held": lambda event: _HELD if event.held else "",
     "leaf": lambda event: b64encode(event.leaf.encode()).decode(),
     "proof": lambda event: " ".join(event.proof),
     "origin_key": lambda event: event.origin_key or "",

@@ -47,7 +47,7 @@ EXPORTS = Table(
 )
 
 #: Chunk 0 and the last one, the file's first and last lines, come at the very end. `last_seq` is where the next chunk
-#: goes on, `runs` which of the organisation's numbers this one has.
+#: goes on, `runs` which of the organisation's numbers this one has, and `held` which of these only a legal hold keeps.
 CHUNKS = Table(
     "export_chunks",
     METADATA,
@@ -57,6 +57,7 @@ CHUNKS = Table(
     Column("last_seq", BigInteger, nullable=False),
     Column("events", Integer, nullable=False),
     Column("runs", LargeBinary, nullable=False),
+    Column("held", LargeBinary, nullable=False),
     Column("content", LargeBinary, nullable=False),
     ForeignKeyConstraint(["org_id", "export_id"], ["exports.org_id", "exports.id"], ondelete="CASCADE"),
 )

@@ -118,9 +118,9 @@ async def remove_chunks(session: Session, export_id: UUID) -> None:
 
 
 async def chunks(session: Session, export_id: UUID) -> Sequence[Any]:
-    """What is known of the chunks (`number`, `last_seq`, `events`, `runs`), in their order."""
+    """What is known of the chunks (`number`, `last_seq`, `events`, `runs`, `held`), in their order."""
     found = await session.execute(
-        select(CHUNKS.c.number, CHUNKS.c.last_seq, CHUNKS.c.events, CHUNKS.c.runs)
+        select(CHUNKS.c.number, CHUNKS.c.last_seq, CHUNKS.c.events, CHUNKS.c.runs, CHUNKS.c.held)
         .where(CHUNKS.c.export_id == export_id)
         .order_by(CHUNKS.c.number)
     )

@@ -5,11 +5,12 @@ import json
 import zlib
 from base64 import b64encode
 from binascii import b2a_base64
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from lotpro_audit.events import leaf, origins, wire
@@ -19,12 +20,13 @@ from lotpro_audit.events.service import Event, Page
 from lotpro_audit.exports import domain, repository
 from lotpro_audit.exports import format as lines
 from lotpro_audit.exports.domain import ExportNotReady, ExportUnknown, Format, LogIncomplete, State, TooManyExports
-from lotpro_audit.exports.format import Gap, Header
+from lotpro_audit.exports.format import Gap, Header, Held
+from lotpro_audit.holds import service as holds
 from lotpro_audit.ports import Ports
 from lotpro_audit.sequencer import service as sequencer
 from lotpro_audit.tree import service as tree_service
 from lotpro_audit.tree.proofs import Prover
-from lotpro_audit.verification.domain import read_runs, runs_of, write_runs
+from lotpro_audit.verification.domain import Run, read_runs, runs_of, write_runs
 from lotpro_kit import errors, ids, telemetry
 from lotpro_kit.caller import Caller, system
 from lotpro_kit.crypto import SubjectKey
@@ -32,7 +34,7 @@ from lotpro_kit.db import Database, Session
 
 #: Row-level security lets this scope see whose exports wait.
 WORK = "exports"
-#: Events of a chunk: about 1 MB of text.
+#: Events of a chunk, about 1 MB of text; where held events stand among others, as many of each.
 AT_ONCE = 500
 #: Exports that are made at a time, in all processes together.
 RUNNING = 2
@@ -193,6 +195,14 @@ async def make(database: Database, ports: Ports, leased: Any, *, at_once: int = 
         await maker.give_up("audit.log_incomplete")
 
 
+class _Stretch(NamedTuple):
+    """What comes into one chunk: the places after one of the tree and up to another, and the part of a page there."""
+
+    after: int
+    last: int
+    page: Page | None
+
+
 @dataclass(slots=True)
 class _Maker:
     """Makes one leased export."""
@@ -216,16 +226,19 @@ class _Maker:
             done = await repository.chunks(session, self.leased.id)
             if self.leased.tree_size is None:
                 self.leased = await self._begin(session)
-            pages = await events.pages(
-                session, self.leased.org_id, wanted=wanted, last_org_seq=self.leased.last_org_seq,
-                after=done[-1].last_seq if done else -1, size=self.at_once,
-            )
+            after = done[-1].last_seq if done else -1
+            asked: dict[str, Any] = {
+                "wanted": wanted, "last_org_seq": self.leased.last_org_seq, "after": after, "size": self.at_once,
+            }
+            pages = await events.pages(session, self.leased.org_id, **asked)
+            kept = await holds.pages(session, self.leased.org_id, **asked)
             count = sum(chunk.events for chunk in done)
-            await self._change(session, {"total": count + sum(page.events for page in pages), "events": count})
+            total = count + sum(page.events for page in [*pages, *kept])
+            await self._change(session, {"total": total, "events": count})
         prover, number = Prover(self.leased.tree_size), len(done)
-        for page in pages:
+        for stretch in _stretches(pages, [page.last for page in kept], after):
             number += 1
-            count += await self._add_chunk(key, wanted, prover, page, number, count)
+            count += await self._add_chunk(key, wanted, prover, stretch, number, count)
         await self._finish(key, wanted, number, count)
 
     def _filter(self, key: SubjectKey) -> Filter:
@@ -251,28 +264,47 @@ class _Maker:
             raise LeaseLost
 
     async def _add_chunk(
-        self, key: SubjectKey, wanted: Filter, prover: Prover, page: Page, number: int, count: int
+        self, key: SubjectKey, wanted: Filter, prover: Prover, stretch: _Stretch, number: int, count: int
     ) -> int:
-        """Read a page, spell it and store it; answers how many events it had."""
+        """Read a stretch, spell it and store it; answers how many events it had."""
+        found = await self._read(wanted, stretch)
         async with self.database.begin(self.caller) as session:
-            rows = await events.rows_of_page(
-                session, self.leased.org_id, page, wanted=wanted, last_org_seq=self.leased.last_org_seq
-            )
-            found = await events.opened(session, self.ports, rows)
-            await tree_service.prepare_proofs(session, prover, [event.leaf.seq for event in found])
+            await tree_service.prepare_proofs(session, prover, [event.leaf.seq for event, _ in found])
         spelling = _SPELLINGS[Format(self.leased.format)]
         # Beside the loop: who writes the log may be waiting for it.
         content = await asyncio.to_thread(_spelled, spelling, found, prover, key, number)
-        runs = write_runs(runs_of(event.leaf.org_seq for event in found))
+        runs = runs_of(event.leaf.org_seq for event, _ in found)
+        held = runs_of(event.leaf.org_seq for event, is_held in found if is_held)
         async with self.database.begin(self.caller) as session:
             await self._change(session, {"events": count + len(found), "tries": 0})
-            await repository.add_chunks(session, [self._row(number, content, page.last, len(found), runs)])
+            await repository.add_chunks(
+                session, [self._row(number, content, stretch.last, len(found), runs=runs, held=held)]
+            )
         return len(found)
 
-    def _row(self, number: int, content: bytes, last_seq: int, count: int, runs: bytes) -> dict[str, Any]:
+    async def _read(self, wanted: Filter, stretch: _Stretch) -> list[tuple[Event, bool]]:
+        """The events of a stretch in the tree's order, each with whether only a hold keeps it."""
+        asked: dict[str, Any] = {"wanted": wanted, "last_org_seq": self.leased.last_org_seq}
+        async with self.database.begin(self.caller) as session:
+            rows: Sequence[Any] = []
+            if stretch.page is not None:
+                rows = await events.rows_of_page(session, self.leased.org_id, stretch.page, **asked)
+            # A day's rows are copied before they are dropped: read in this order, none is missed.
+            kept = await holds.rows_between(
+                session, self.leased.org_id, after=stretch.after, last=stretch.last, **asked
+            )
+            opened = await events.opened(session, self.ports, [*kept, *rows])
+        # What was copied out of a day that has not gone yet is in both, and not held alone.
+        found = {event.leaf.seq: (event, at < len(kept)) for at, event in enumerate(opened)}
+        return [found[seq] for seq in sorted(found)]
+
+    def _row(
+        self, number: int, content: bytes, last_seq: int, count: int, *, runs: Sequence[Run] = (),
+        held: Sequence[Run] = (),
+    ) -> dict[str, Any]:
         return {
             "export_id": self.leased.id, "org_id": self.leased.org_id, "number": number, "content": content,
-            "last_seq": last_seq, "events": count, "runs": runs,
+            "last_seq": last_seq, "events": count, "runs": write_runs(runs), "held": write_runs(held),
         }
 
     async def _finish(self, key: SubjectKey, wanted: Filter, number: int, count: int) -> None:
@@ -293,7 +325,6 @@ class _Maker:
                     await self._change(session, {"tries": 0})
         end = spelling.spell_end(count, hashed.hexdigest())
         hashed.update(end)
-        none, runs = self.leased.tree_size, write_runs([])
         async with self.database.begin(self.caller) as session:
             await self._change(
                 session,
@@ -305,7 +336,7 @@ class _Maker:
             await repository.add_chunks(
                 session,
                 [
-                    self._row(at, _sealed(key, at, text), none, 0, runs)
+                    self._row(at, _sealed(key, at, text), self.leased.tree_size, 0)
                     for at, text in ((0, beginning), (number + 1, end))
                 ],
             )
@@ -314,6 +345,7 @@ class _Maker:
     async def _header(self, session: Session, wanted: Filter, count: int) -> Header:
         chunks = await repository.chunks(session, self.leased.id)
         done = domain.joined(run for chunk in chunks for run in read_runs(chunk.runs))
+        held = domain.joined(run for chunk in chunks for run in read_runs(chunk.held))
         expired = [
             domain.Expired(run.first, run.last, run.day.isoformat())
             for run in await events.expired_runs(session, self.leased.org_id)
@@ -322,11 +354,14 @@ class _Maker:
         extent_of = domain.complete_extent if asked is None else domain.filtered_extent
         extent = extent_of(done, expired, self.leased.last_org_seq)
         checkpoint = await tree_service.checkpoint_of(session, self.leased.tree_size)
-        return Header(
+        header = Header(
             org=str(self.leased.org_id), filter=asked, first_org_seq=extent.first,
             last_org_seq=self.leased.last_org_seq, count=count, made=leaf.microseconds(self.leased.begun_at),
             checkpoint=checkpoint.note, gaps=tuple(Gap(*gap) for gap in extent.gaps),
+            held=tuple(Held(*run) for run in held),
         )
+        signer = self.ports.checkpoint_key()
+        return replace(header, note=signer.sign_text(header.statement(signer.verifier.name)))
 
     async def give_up(self, code: str) -> None:
         """Leave the export as failed, with nothing of its file; raises LeaseLost."""
@@ -346,6 +381,18 @@ class _Maker:
             session, self.caller, "audit:export:finish", at=self.ports.clock(), success=success,
             subject=("export", self.leased.id),
         )
+
+
+def _stretches(pages: Sequence[Page], held: Sequence[int], after: int) -> list[_Stretch]:
+    """Stretches that end where pages of the log do, or (`held`) pages of what is held: one page of each at most."""
+    found, ahead = [], deque(pages)
+    for last in sorted({*(page.last for page in pages), *held}):
+        page = ahead[0] if ahead else None
+        found.append(_Stretch(after, last, page and page._replace(after=after, last=last)))
+        if page is not None and page.last == last:
+            ahead.popleft()
+        after = last
+    return found
 
 
 def _organisation(caller: Caller) -> UUID:
@@ -407,16 +454,16 @@ def _text(value: UUID | None) -> str | None:
 
 
 def _spelled(
-    spelling: lines.Format, found: Sequence[Event], prover: Prover, key: SubjectKey, number: int
+    spelling: lines.Format, found: Sequence[tuple[Event, bool]], prover: Prover, key: SubjectKey, number: int
 ) -> bytes:
     """Events' lines as a chunk."""
     spelled = []
-    for event in found:
+    for event, held in found:
         shown: tuple[str | None, ...] = (None, None, None)
         if event.origin_key:
             shown = (b64encode(event.origin_key).decode(), event.origin.ip, event.origin.user_agent)
         proof = [b2a_base64(part, newline=False).decode() for part in prover.path(event.leaf.seq)]
-        spelled.append(spelling.spell_event(lines.Event(event.content.decode(), proof, *shown)))
+        spelled.append(spelling.spell_event(lines.Event(event.content.decode(), proof, *shown, held=held)))
     return _sealed(key, number, b"".join(spelled))
 
 

@@ -1,4 +1,4 @@
-"""The tables of legal holds, and of the events that outlived their day for one."""
+"""The tables of legal holds, of the events that outlived their day for one, and of what was erased of these."""
 
 from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, LargeBinary, String, Table, Text, Uuid, func
 
@@ -46,4 +46,15 @@ HELD_EVENTS = Table(
     Column("checkpoint", Text, nullable=False),
     Column("expired_day", Date, nullable=False),
     Column("kept_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+#: Held events that were erased: the runs of their `seq`. The leaf that says so is left for the log with the row, and
+#: kept beside it (`seq`, `leaf`) once it is written.
+ERASURES = Table(
+    "erasures",
+    METADATA,
+    Column("event_id", Uuid, primary_key=True),
+    Column("runs", LargeBinary, nullable=False),
+    Column("seq", BigInteger),
+    Column("leaf", LargeBinary),
 )

@@ -6,12 +6,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Uuid, and_, bindparam, delete, func, or_, select, text, tuple_, update
+from sqlalchemy import JSON, ColumnElement, Uuid, and_, bindparam, cast, delete, func, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
+from lotpro_audit.events.domain import Filter
 from lotpro_audit.events.leaf import LEAF_SQL
 from lotpro_audit.holds.domain import Hold, Scope
-from lotpro_audit.holds.models import HELD_EVENTS, HOLDS
+from lotpro_audit.holds.models import ERASURES, HELD_EVENTS, HOLDS
 from lotpro_kit.db import Session
 
 #: Where a list of events goes on: the last row's `occurred_at` and `seq`.
@@ -31,10 +32,14 @@ _HELD_OF_DAY = text(
     f" {LEAF_SQL} AS leaf FROM events e WHERE e.occurred_at >= :begin AND e.occurred_at < :end AND e.seq > :after"
     f" AND EXISTS (SELECT FROM holds h WHERE h.id = ANY(:holds) AND {REACHES}) ORDER BY e.seq LIMIT :limit"
 )
-_UNREACHED = f"FROM held_events e WHERE NOT EXISTS (SELECT FROM holds h WHERE {REACHES})"
+#: What was copied out of a day that has not gone yet goes with it or stays with it.
+_UNREACHED = (
+    f"FROM held_events e WHERE NOT EXISTS (SELECT FROM holds h WHERE {REACHES})"  # noqa: S608 - our own constant
+    " AND e.expired_day IN (SELECT x.day FROM expiries x)"
+)
 _COUNT_UNREACHED = text(f"SELECT count(*) {_UNREACHED}")
 _DROP_UNREACHED = text(
-    f"DELETE FROM held_events WHERE seq IN (SELECT e.seq {_UNREACHED} ORDER BY e.seq LIMIT :limit)"  # noqa: S608 - our own constant
+    f"DELETE FROM held_events WHERE seq IN (SELECT e.seq {_UNREACHED} ORDER BY e.seq LIMIT :limit) RETURNING seq"  # noqa: S608 - our own constant
 )
 #: A hold reaches a person who is named in it, or in an event that it reaches.
 _PERSON_HELD = text(
@@ -125,10 +130,36 @@ async def count_unreached(session: Session, *, now: datetime) -> int:
     return int((await session.execute(_COUNT_UNREACHED, {"now": now})).scalar_one())
 
 
-async def drop_unreached(session: Session, *, now: datetime, limit: int) -> int:
-    """Erase kept events that no hold reaches; answers how many."""
-    dropped = await session.execute(_DROP_UNREACHED, {"now": now, "limit": limit})
-    return int(getattr(dropped, "rowcount", 0))
+async def drop_unreached(session: Session, *, now: datetime, limit: int) -> list[int]:
+    """Erase kept events that no hold reaches; answers their places in the tree, ascending."""
+    return sorted((await session.execute(_DROP_UNREACHED, {"now": now, "limit": limit})).scalars())
+
+
+async def add_erasure(session: Session, *, event_id: UUID, runs: bytes) -> None:
+    """Kept events were erased; the log is about to say so."""
+    await session.execute(insert(ERASURES).values(event_id=event_id, runs=runs))
+
+
+async def unsaid_erasures(session: Session) -> list[UUID]:
+    """The events that say that kept ones were erased, and whose leaves are not kept yet."""
+    return list((await session.execute(select(ERASURES.c.event_id).where(ERASURES.c.seq.is_(None)))).scalars())
+
+
+async def keep_leaf(session: Session, event_id: UUID, *, seq: int, leaf: bytes) -> None:
+    """Keep the leaf that says that kept events were erased."""
+    await session.execute(
+        update(ERASURES).where(ERASURES.c.event_id == event_id, ERASURES.c.seq.is_(None)).values(seq=seq, leaf=leaf)
+    )
+
+
+async def kept_of_day(session: Session, day: date, *, first: int, last: int) -> list[int]:
+    """The places in the tree, ascending and within these two, of what is kept of a day."""
+    found = await session.execute(
+        select(HELD_EVENTS.c.seq)
+        .where(HELD_EVENTS.c.seq.between(first, last), HELD_EVENTS.c.expired_day == day)
+        .order_by(HELD_EVENTS.c.seq)
+    )
+    return list(found.scalars())
 
 
 def about(person_id: UUID) -> ColumnElement[bool]:
@@ -153,6 +184,61 @@ async def kept(
         wanted.append(tuple_(HELD_EVENTS.c.occurred_at, HELD_EVENTS.c.seq) > after)
     found = await session.execute(
         select(HELD_EVENTS).where(*wanted).order_by(HELD_EVENTS.c.occurred_at, HELD_EVENTS.c.seq).limit(limit)
+    )
+    return found.all()
+
+
+def matching(org_id: UUID, wanted: Filter, *, last_org_seq: int) -> list[ColumnElement[bool]]:
+    """What is kept of an organisation's events up to one of its own numbers, and fits a filter.
+
+    What has no column is read from the leaf: a leaf is proven, and a column for each question would have to be as well.
+    """
+    said = cast(func.convert_from(HELD_EVENTS.c.leaf, "UTF8"), JSON)
+    asked = {
+        "action": wanted.action, "session": None if wanted.session_id is None else str(wanted.session_id),
+        "ip": None if wanted.ip_index is None else wanted.ip_index.hex(),
+        "ok": None if wanted.success is None else str(wanted.success).lower(),
+    }
+    found = [HELD_EVENTS.c.org_id == org_id, HELD_EVENTS.c.org_seq <= last_org_seq]
+    found += [said[name].as_string() == value for name, value in asked.items() if value is not None]
+    if wanted.actor_id is not None:
+        found.append(HELD_EVENTS.c.actor_id == wanted.actor_id)
+    if wanted.store_id is not None:
+        found.append(HELD_EVENTS.c.store_id == wanted.store_id)
+    if wanted.subject_id is not None:
+        found.append(or_(*(HELD_EVENTS.c[name] == wanted.subject_id for name in ("subject_id", "concerned_id"))))
+    if wanted.since is not None:
+        found.append(HELD_EVENTS.c.occurred_at >= wanted.since)
+    if wanted.until is not None:
+        found.append(HELD_EVENTS.c.occurred_at < wanted.until)
+    return found
+
+
+async def pages(
+    session: Session, conditions: Sequence[ColumnElement[bool]], *, after: int, size: int
+) -> Sequence[Any]:
+    """How what is kept after a place of the tree falls into pages: each one's last place (`last`) and its `events`."""
+    numbered = (
+        select(HELD_EVENTS.c.seq, ((func.row_number().over(order_by=HELD_EVENTS.c.seq) - 1) // size).label("page"))
+        .where(*conditions, HELD_EVENTS.c.seq > after)
+        .subquery()
+    )
+    found = await session.execute(
+        select(func.max(numbered.c.seq).label("last"), func.count().label("events"))
+        .group_by(numbered.c.page)
+        .order_by(numbered.c.page)
+    )
+    return found.all()
+
+
+async def stretch(
+    session: Session, conditions: Sequence[ColumnElement[bool]], *, after: int, last: int
+) -> Sequence[Any]:
+    """What is kept (`leaf`) after a place of the tree and up to another one, in the tree's order."""
+    found = await session.execute(
+        select(HELD_EVENTS.c.leaf)
+        .where(*conditions, HELD_EVENTS.c.seq > after, HELD_EVENTS.c.seq <= last)
+        .order_by(HELD_EVENTS.c.seq)
     )
     return found.all()
 

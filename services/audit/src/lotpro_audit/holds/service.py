@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
+from lotpro_audit.events import domain as events_domain
 from lotpro_audit.events import service as events
 from lotpro_audit.events import wire
+from lotpro_audit.events.domain import Filter, SecurityEvent
 from lotpro_audit.events.service import Event
 from lotpro_audit.holds import domain, repository
 from lotpro_audit.holds.domain import Hold, HoldOver, Scope, State
@@ -17,6 +19,8 @@ from lotpro_audit.sequencer import service as sequencer
 from lotpro_audit.tree import domain as tree
 from lotpro_audit.tree import notes
 from lotpro_audit.tree import service as tree_service
+from lotpro_audit.verification import domain as verifying
+from lotpro_audit.verification.domain import Run
 from lotpro_kit import errors, ids
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Session
@@ -185,6 +189,25 @@ async def is_person_held(session: Session, *, person_id: UUID, org_id: UUID | No
     return await repository.is_person_held(session, person_id=person_id, org_id=org_id, now=now)
 
 
+async def pages(
+    session: Session, org_id: UUID, *, wanted: Filter, last_org_seq: int, after: int, size: int
+) -> Sequence[Any]:
+    """How what is kept of an organisation, up to one of its own numbers and after a place of the tree, makes pages.
+
+    Of each its last place (`last`) and how many `events` it has.
+    """
+    conditions = repository.matching(org_id, wanted, last_org_seq=last_org_seq)
+    return await repository.pages(session, conditions, after=after, size=size)
+
+
+async def rows_between(
+    session: Session, org_id: UUID, *, wanted: Filter, last_org_seq: int, after: int, last: int
+) -> Sequence[Any]:
+    """What is kept of an organisation after a place of the tree and up to another one, for `events.opened`."""
+    conditions = repository.matching(org_id, wanted, last_org_seq=last_org_seq)
+    return await repository.stretch(session, conditions, after=after, last=last)
+
+
 async def count_about(session: Session, *, org_id: UUID, person_id: UUID) -> int:
     """How many kept events of an organisation name a person."""
     return await repository.count_about(session, org_id=org_id, person_id=person_id)
@@ -236,10 +259,51 @@ async def count_unreached(session: Session, *, now: datetime) -> int:
     return await repository.count_unreached(session, now=now)
 
 
-async def erase_unreached(session: Session, *, now: datetime) -> int:
-    """Erase kept events, AT_ONCE at most, that no hold reaches any more; answers how many."""
+async def kept_of_day(session: Session, day: date, *, first: int, last: int) -> list[Run]:
+    """The places of what is kept of a day whose own places begin and end with these two."""
+    return verifying.runs_of(await repository.kept_of_day(session, day, first=first, last=last))
+
+
+async def erase_unreached(session: Session, ports: Ports, *, now: datetime) -> int:
+    """Erase kept events, AT_ONCE at most, that no hold reaches any more; answers how many.
+
+    What says so is left for the log in the same transaction, for the log also says that they were kept: whoever else
+    removes one is found out. Once it has committed, wait for the events (`unsaid`) and `keep_leaves`.
+    """
     await keep_out(session)
-    return await repository.drop_unreached(session, now=now, limit=AT_ONCE)
+    erased = await repository.drop_unreached(session, now=now, limit=AT_ONCE)
+    if erased:
+        event = _erasure(verifying.runs_of(erased), at=ports.clock())
+        await sequencer.leave(session, ports, event)
+        await repository.add_erasure(
+            session, event_id=event.id, runs=verifying.write_runs(verifying.runs_of(erased))
+        )
+    return len(erased)
+
+
+def _erasure(runs: list[Run], *, at: datetime) -> SecurityEvent:
+    """What the log says of kept events that are erased."""
+    return SecurityEvent(
+        id=ids.new(), occurred_at=at.astimezone(UTC), action=events_domain.ERASE, success=True, actor_kind="system",
+        actor_name="audit",
+        expiry={
+            "count": verifying.count_of(runs), "first": runs[0][0], "last": runs[-1][1],
+            "runs_sha256": verifying.digest_of(runs), "clause": events_domain.CLAUSE,
+        },
+    )
+
+
+async def unsaid(session: Session) -> list[UUID]:
+    """The ids of events that say that kept ones were erased, and whose leaves are not kept yet."""
+    return await repository.unsaid_erasures(session)
+
+
+async def keep_leaves(session: Session) -> None:
+    """Keep the leaves that say that kept events were erased, of those that the log has by now."""
+    for event_id in await repository.unsaid_erasures(session):
+        row = await events.said(session, event_id)
+        if row is not None:
+            await repository.keep_leaf(session, event_id, seq=row.seq, leaf=row.leaf)
 
 
 async def forget_holds(session: Session, *, as_of: datetime, dry_run: bool) -> int:

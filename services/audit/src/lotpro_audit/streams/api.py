@@ -17,19 +17,25 @@ Viewing = Annotated[Caller, Depends(api.requires("audit:stream:view"))]
 Managing = Annotated[Caller, Depends(api.requires("audit:stream:manage"))]
 LISTING = "streams"
 _CHANGING = (errors.Forbidden, errors.NotFound, errors.PreconditionRequired, errors.PreconditionFailed)
+_AIMING = (*_CHANGING, api.StepUpRequired)
 
 
 def router(database: Database, cursors: Cursors, outside: Outside) -> APIRouter:
-    """Routes of streams. Every change of one stands in the log before it comes true."""
+    """Routes of streams. Every change of one stands in the log before it comes true.
+
+    Whoever says where a log goes, or is told the secret it is signed with, gave a second factor lately: a session that
+    somebody left open is not enough to lead all of it out.
+    """
     routes = APIRouter(prefix="/api/audit/v1", tags=["streams"])
+    clock = outside.ports.clock
 
     @routes.post(
         "/streams",
         status_code=201,
         response_model=schemas.StreamWithSecret,
         responses=api.problems(
-            errors.Forbidden, errors.NotFound, AddressRefused, TooManyStreams, api.IdempotencyKeyReused,
-            api.IdempotencyInFlight,
+            errors.Forbidden, api.StepUpRequired, errors.NotFound, AddressRefused, TooManyStreams,
+            api.IdempotencyKeyReused, api.IdempotencyInFlight,
         ),
     )
     async def add_stream(body: schemas.AddStream, caller: Managing, once: api.Idempotent) -> Response:
@@ -37,6 +43,7 @@ def router(database: Database, cursors: Cursors, outside: Outside) -> APIRouter:
 
         Every event arrives at least once and in order; each has its number in the organisation's own sequence.
         """
+        api.check_stepped_up(caller, now=clock().timestamp())
 
         async def make() -> api.Made:
             made, secret = await service.add_stream(
@@ -71,12 +78,13 @@ def router(database: Database, cursors: Cursors, outside: Outside) -> APIRouter:
         return _answer(found)
 
     @routes.patch(
-        "/streams/{stream_id}", response_model=schemas.Stream, responses=api.problems(*_CHANGING, AddressRefused)
+        "/streams/{stream_id}", response_model=schemas.Stream, responses=api.problems(*_AIMING, AddressRefused)
     )
     async def update_stream(
         stream_id: str, body: schemas.UpdateStream, caller: Managing, version: api.ExpectedVersion
     ) -> Response:
         """Change a stream's name, where it goes or whether it says where acts came from."""
+        api.check_stepped_up(caller, now=clock().timestamp())
         wanted = api.path_id(stream_id)
         async with database.begin(caller) as session:
             changed = await service.update_stream(
@@ -100,10 +108,11 @@ def router(database: Database, cursors: Cursors, outside: Outside) -> APIRouter:
 
     @routes.post(
         "/streams/{stream_id}:rotate", response_model=schemas.StreamWithSecret,
-        responses=api.problems(*_CHANGING, NoSecret),
+        responses=api.problems(*_AIMING, NoSecret),
     )
     async def rotate_stream_secret(stream_id: str, caller: Managing, version: api.ExpectedVersion) -> Response:
         """Make a new secret; the one before signs beside it for 24 hours."""
+        api.check_stepped_up(caller, now=clock().timestamp())
         wanted = api.path_id(stream_id)
         async with database.begin(caller) as session:
             changed, secret = await service.rotate_secret(

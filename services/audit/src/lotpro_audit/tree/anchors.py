@@ -13,7 +13,9 @@ from lotpro_audit.tree import domain, notes
 from lotpro_audit.tree.notes import NoteRefused, SigningKey, VerifierKey
 from lotpro_kit.blobs import BlobExists, Blobs
 
-_CHECKPOINTS, _RESTORATIONS = "checkpoints/", "restorations/"
+#: Where checkpoints are; infra lets those go that are old enough, and nothing else.
+CHECKPOINTS = "checkpoints/"
+_RESTORATIONS = "restorations/"
 _TYPE = "text/plain; charset=utf-8"
 #: One more than the largest era and size there can be: names are what is left to it.
 _MAX_ERA, _MAX_SIZE = 10**4, 10**19
@@ -137,4 +139,4 @@ class Anchors:
         return made
 
     def _era(self, era: int) -> str:
-        return f"{self._folder}{_CHECKPOINTS}{_MAX_ERA - 1 - era:04}/"
+        return f"{self._folder}{CHECKPOINTS}{_MAX_ERA - 1 - era:04}/"

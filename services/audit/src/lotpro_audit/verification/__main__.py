@@ -76,6 +76,7 @@ def _as_json(report: Report) -> str:
             "sentence": report.sentence(),
             "events": report.events,
             "sealed_origins": report.sealed,
+            "held": report.held,
             "org": header and header.org,
             "filter": header and header.filter,
             "first_org_seq": header and header.first_org_seq,

@@ -1,7 +1,9 @@
 """What a stretch of the log must look like; pure."""
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TypeVar
 from zlib import compress, decompress
 
@@ -66,6 +68,45 @@ def read_runs(written: bytes) -> list[Run]:
     """What `write_runs` wrote; raises ValueError."""
     text = decompress(written).decode()
     return [(int(first), int(last)) for first, _, last in (part.partition("-") for part in text.split(",") if part)]
+
+
+def digest_of(runs: Sequence[Run]) -> str:
+    """What names runs in a leaf: the SHA-256 of what is kept of them, hex."""
+    return sha256(write_runs(runs)).hexdigest()
+
+
+def count_of(runs: Iterable[Run]) -> int:
+    """How many numbers runs have."""
+    return sum(last + 1 - first for first, last in runs)
+
+
+class Held:
+    """The places whose events must still be there though their days went: what was held, less what was erased since."""
+
+    def __init__(self, held: Iterable[Run] = (), erased: Iterable[Run] = ()) -> None:
+        self._held, self._erased = _Runs(held), _Runs(erased)
+
+    def missing(self, first: int, end: int, there: Collection[int]) -> list[int]:
+        """Which of the places `[first, end)` must have an event and have none."""
+        return [
+            seq for seq in self._held.within(first, end) if seq not in there and not self._erased.within(seq, seq + 1)
+        ]
+
+
+class _Runs:
+    """Runs that do not overlap, found by their numbers."""
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._runs = sorted(runs)
+
+    def within(self, first: int, end: int) -> list[int]:
+        """The numbers of `[first, end)` that the runs have."""
+        found: list[int] = []
+        at = max(0, bisect_right(self._runs, (first, first)) - 1)
+        while at < len(self._runs) and self._runs[at][0] < end:
+            found += range(max(first, self._runs[at][0]), min(end, self._runs[at][1] + 1))
+            at += 1
+        return found
 
 
 def sample(items: Sequence[_Item], most: int) -> list[_Item]:

@@ -170,8 +170,13 @@ async def open_reader(database: Database, *, size: int) -> AsyncIterator[Reader]
 
 
 async def expiries(session: Session) -> list[asyncpg.Record]:
-    """The days that went, or are about to (`day`, `seq`, `leaf`, `runs`)."""
-    return await fetch(session, "SELECT day, seq, leaf, runs FROM expiries ORDER BY day")
+    """The days that went (`day`, `seq`, `leaf`, `runs`, `held`); without the leaf while the log does not say so."""
+    return await fetch(session, "SELECT day, seq, leaf, runs, held FROM expiries ORDER BY day")
+
+
+async def erasures(session: Session) -> list[asyncpg.Record]:
+    """What was erased of what was held (`event_id`, `seq`, `leaf`, `runs`); without the leaf as above."""
+    return await fetch(session, "SELECT event_id, seq, leaf, runs FROM erasures")
 
 
 async def tiles_of_level(session: Session, level: int, first: int, end: int) -> dict[int, bytes]:

@@ -5,15 +5,18 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 from zlib import error as CannotUnpack  # noqa: N812 - an error says what is wrong
 
 from lotpro_audit.db import VERIFICATION
 from lotpro_audit.events import domain as events_domain
 from lotpro_audit.events import leaf
+from lotpro_audit.events import service as events
 from lotpro_audit.ports import Ports
+from lotpro_audit.sequencer import service as sequencer
 from lotpro_audit.tree import notes
 from lotpro_audit.tree import service as tree_service
 from lotpro_audit.tree.anchors import Anchor
@@ -32,7 +35,7 @@ from lotpro_audit.tree.domain import (
 )
 from lotpro_audit.tree.notes import Checkpoint, NoteRefused, VerifierKey
 from lotpro_audit.verification import domain, repository, walk
-from lotpro_audit.verification.domain import Damage, Run
+from lotpro_audit.verification.domain import Damage, Held, Run
 from lotpro_audit.verification.repository import Beginning, Found, Reader
 from lotpro_audit.verification.walk import TILE_BYTES, Damages, Expiry, Stretch, Walk
 from lotpro_kit import telemetry
@@ -126,7 +129,8 @@ async def verify_log(database: Database, ports: Ports, *, as_of: datetime) -> Re
 
 async def _walk(database: Database, ports: Ports, going: Walk, size: int) -> None:
     """Go through all stretches; while one is looked at, the next one is read."""
-    going.expire(await _expiries(database, ports, going.damages))
+    said = await _said(database, ports, going.damages)
+    going.expire(said.expiries)
     async with repository.open_reader(database, size=size) as reader:
         ahead = walk.stretches(size, repository.FETCH)
         reading = _read_next(reader, ahead)
@@ -136,9 +140,13 @@ async def _walk(database: Database, ports: Ports, going: Walk, size: int) -> Non
                 reading = _read_next(reader, ahead)
                 await _begin_reading()
                 stretch = _stretch(first, end, found, ports.checkpoint_key().verifier, going.damages)
-                if not going.accounts_for(first, end, stretch.rows):
-                    # A day may have gone since the walk began.
-                    going.expire(await _expiries(database, ports, Damages()))
+                there = {int(row[0]) for row in stretch.rows} if len(stretch.rows) < end - first else range(first, end)
+                if said.held.missing(first, end, there) or not going.accounts_for(first, end, stretch.rows):
+                    # A day may have gone since the walk began, or what was held of one may have been erased.
+                    said = await _said(database, ports, Damages())
+                    going.expire(said.expiries)
+                    for seq in said.held.missing(first, end, there):
+                        going.damages.add(seq, "it was held when its day went, and is missing")
                 going.take(stretch)
 
 
@@ -181,6 +189,8 @@ def _check_held(rows: Sequence[Any], key: VerifierKey, damages: Damages) -> None
         signed = opened[row["checkpoint"]]
         if signed is None or not _is_proven(row["seq"], row["leaf"], row["path"], signed):
             damages.add(row["seq"], "what is held of it is not proven")
+        if row["expired_day"] != row["occurred_at"].astimezone(UTC).date():
+            damages.add(row["seq"], "it is held of another day than its own")
 
 
 def _opened(note: str, key: VerifierKey) -> Checkpoint | None:
@@ -197,26 +207,80 @@ def _is_proven(seq: int, content: bytes, path: bytes, signed: Checkpoint) -> boo
         return False
 
 
-async def _expiries(database: Database, ports: Ports, damages: Damages) -> list[Expiry]:
-    """The days that went, as far as the log itself says so."""
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the log itself says is not there any more, and what must be."""
+
+    expiries: list[Expiry]
+    held: Held
+
+
+async def _said(database: Database, ports: Ports, damages: Damages) -> _Said:
+    """The days that went and the held events that were erased, as far as the log itself says so."""
+    await _wait_until_said(database)
     async with database.begin(system(scope=VERIFICATION)) as session:
-        rows = await repository.expiries(session)
-        if not rows:
-            return []
-        signed = None
-        with suppress(tree_service.CheckpointUnknown):
-            newest = await tree_service.newest_checkpoint(session)
-            signed = _opened(newest.note, ports.checkpoint_key().verifier)
-        paths = {} if signed is None else await _paths(session, [row["seq"] for row in rows], signed.size)
-    found = []
-    for row in rows:
-        said = _expiry(row)
-        path = paths.get(row["seq"])
-        if said is None or signed is None or path is None or not _is_proven(row["seq"], row["leaf"], path, signed):
-            damages.add(row["seq"], "a day is said to have gone, and the log does not say so")
+        expiries = [
+            await _with_leaf(session, row, events_domain.expiry_id(row["day"]))
+            for row in await repository.expiries(session)
+        ]
+        erasures = [await _with_leaf(session, row, row["event_id"]) for row in await repository.erasures(session)]
+        proven = await _proven(session, ports, [*expiries, *erasures])
+    found: list[Expiry] = []
+    held: list[Run] = []
+    erased: list[Run] = []
+    for row in expiries:
+        expiry = _expiry(row) if row["seq"] in proven else None
+        if expiry is None:
+            damages.add(_place(row), "a day is said to have gone, and the log does not say so")
         else:
-            found.append(said)
-    return found
+            found.append(expiry)
+            held += domain.read_runs(row["held"])
+    for row in erasures:
+        if row["seq"] not in proven or not _is_erasure(row):
+            damages.add(_place(row), "held events are said to have been erased, and the log does not say so")
+        else:
+            erased += domain.read_runs(row["runs"])
+    return _Said(found, Held(held, erased))
+
+
+async def _wait_until_said(database: Database) -> None:
+    """What went a moment ago may still be on its way into the log; what never comes there is not waited for."""
+    async with database.begin(system(scope=VERIFICATION)) as session:
+        rows = [
+            *((row["seq"], events_domain.expiry_id(row["day"])) for row in await repository.expiries(session)),
+            *((row["seq"], row["event_id"]) for row in await repository.erasures(session)),
+        ]
+    with suppress(Unavailable):
+        for seq, event_id in rows:
+            if seq is None:
+                await sequencer.wait_for(database, event_id)
+
+
+async def _with_leaf(session: Session, row: Any, event_id: UUID) -> dict[str, Any]:
+    """A row with the leaf of the event that says what it says, also when that is not kept beside it yet."""
+    fresh = None if row["seq"] is not None else await events.said(session, event_id)
+    return {**row} if fresh is None else {**row, "seq": fresh.seq, "leaf": fresh.leaf}
+
+
+async def _proven(session: Session, ports: Ports, rows: Sequence[Any]) -> set[int]:
+    """The places of those rows whose leaves are in the signed log."""
+    places = [row["seq"] for row in rows if row["seq"] is not None]
+    try:
+        newest = await tree_service.newest_checkpoint(session)
+    except tree_service.CheckpointUnknown:
+        return set()
+    signed = _opened(newest.note, ports.checkpoint_key().verifier)
+    if signed is None:
+        return set()
+    paths = await _paths(session, places, signed.size)
+    return {
+        row["seq"] for row in rows
+        if row["seq"] in paths and _is_proven(row["seq"], row["leaf"], paths[row["seq"]], signed)
+    }
+
+
+def _place(row: Any) -> int:
+    return -1 if row["seq"] is None else int(row["seq"])
 
 
 async def _paths(session: Session, seqs: Sequence[int], size: int) -> dict[int, bytes]:
@@ -233,18 +297,34 @@ def _expiry(row: Any) -> Expiry | None:
     """What a leaf says of a day that went; None when it is not about what stands beside it."""
     try:
         made = leaf.read(row["leaf"])
-        runs = domain.read_runs(row["runs"])
+        runs, held = domain.read_runs(row["runs"]), domain.read_runs(row["held"])
         said = made.expiry or {}
         fits = (
             (made.seq, made.action, said["day"]) == (row["seq"], events_domain.EXPIRE, row["day"].isoformat())
-            and said["runs_sha256"] == sha256(row["runs"]).hexdigest()
-            and said["count"] == sum(last + 1 - first for first, last in runs)
+            and (said["runs_sha256"], said["count"]) == (_digest(row["runs"]), domain.count_of(runs))
+            and (said["held_sha256"], said["held"]) == (_digest(row["held"]), domain.count_of(held))
             # Not before its time.
             and row["day"] < events_domain.oldest_day(made.logged_at)
         )
         return Expiry(said["day"], runs, notes.unbase64(said["root"])) if fits and runs else None
     except (ValueError, KeyError, TypeError, CannotUnpack):
         return None
+
+
+def _is_erasure(row: Any) -> bool:
+    """Whether a leaf says that held events were erased, of those that stand beside it."""
+    try:
+        made = leaf.read(row["leaf"])
+        said = made.expiry or {}
+        return (made.seq, made.action, said["runs_sha256"], said["count"]) == (
+            row["seq"], events_domain.ERASE, _digest(row["runs"]), domain.count_of(domain.read_runs(row["runs"]))
+        )
+    except (ValueError, KeyError, TypeError, CannotUnpack):
+        return False
+
+
+def _digest(runs: bytes) -> str:
+    return sha256(runs).hexdigest()
 
 
 async def _check_levels(session: Session, size: int, hashes: bytes, damages: Damages) -> None:

@@ -1,7 +1,7 @@
 """Judging an export file by nothing but the log's public key; pure, but for reading the file line by line.
 
-What an export shows is compared with its leaves, the leaves with the tree, the tree with the signed checkpoint. The
-header itself is not signed: the verdict repeats what it says of the export's first and last event and of its gaps.
+What an export shows is compared with its leaves, the leaves with the tree, the tree with the signed checkpoint. What
+the header says of the whole (whose events, which ones, how many, what is missing of them and why) the log has signed.
 """
 
 from base64 import b64decode
@@ -54,6 +54,8 @@ class Report:
     events: int = 0
     #: Events whose origin is in the log but can be read by nobody who has only the file.
     sealed: int = 0
+    #: Events that only a legal hold still keeps.
+    held: int = 0
     failures: list[Failure] = field(default_factory=list)
     #: Failures besides those that are told.
     more: int = 0
@@ -78,12 +80,14 @@ class Report:
         signed = f"in the log as signed at size {self.checkpoint.size:,}"
         found = f"{self.events:,} {'event is' if self.events == 1 else 'events are'} {signed}"
         if self.header.filter is not None:
-            verdict = f"{found} and fit the filter; a filtered export cannot show that there are no more."
+            verdict = f"{found} and fit the filter, as many as the log says it found."
         elif self.header.last_org_seq < self.header.first_org_seq:
             verdict = "The export has no events and says that there are none; its checkpoint is signed."
         else:
             verdict = f"{found}, none is missing between {self.header.first_org_seq:,} and "
             verdict += f"{self.header.last_org_seq:,}{_but_for(self.header.gaps)}."
+        if self.held:
+            verdict += f" {self.held:,} of them {'is' if self.held == 1 else 'are'} kept only by a legal hold."
         if self.sealed:
             verdict += f" Where {self.sealed:,} of them came from cannot be read any more."
         return verdict
@@ -122,11 +126,22 @@ def verify(
     except (Malformed, NoteRefused) as error:
         report.fail(1, str(error))
         return report
+    if complaint := _unsigned(header, key):
+        report.fail(1, complaint)
     judge = _Judge(report, spelling, header, report.checkpoint)
     for events in judge.read(first, numbered):
         if events % step == 0:
             progress(events)
     return report
+
+
+def _unsigned(header: Header, key: VerifierKey) -> str | None:
+    """What is wrong with the note in which the log says what the header says."""
+    try:
+        said = notes.open_text(header.note, key)
+    except NoteRefused as error:
+        return f"the log has not signed the header: {error}"
+    return None if said == header.statement(key.name) else "the header is not the one that the log has signed"
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -151,6 +166,7 @@ class _Judge:
         self._report, self._spelling, self._header = report, spelling, header
         self._org = None if header.org == lines.NOBODY else header.org
         self._order, self._proofs, self._seq = _Order(header), _Proofs(checkpoint), -1
+        self._held = deque(header.held)
 
     def read(self, first: bytes, numbered: Iterator[tuple[int, bytes]]) -> Iterator[int]:
         """Judge all lines; gives the number of events after each of them."""
@@ -207,7 +223,16 @@ class _Judge:
         self._seq = seq
         if not lines.fits(self._header, event):
             fail(number, "the event is not one that the filter asks for")
+        self._report.held += event.held
+        if event.held != self._is_held(org_seq):
+            fail(number, "the header says otherwise of whether only a legal hold keeps the event")
         self._shown(number, line, event)
+
+    def _is_held(self, org_seq: int) -> bool:
+        """Whether the header says so; numbers ascend."""
+        while self._held and self._held[0].last < org_seq:
+            self._held.popleft()
+        return bool(self._held) and self._held[0].first <= org_seq
 
     def _shown(self, number: int, line: bytes, event: Event) -> None:
         """Compare what a line shows with what its leaf holds."""
@@ -221,7 +246,7 @@ class _Judge:
             return
         right = event
         if (event.ip, event.user_agent) != (ip, user_agent):
-            right = Event(event.leaf, event.proof, event.origin_key, ip, user_agent)
+            right = Event(event.leaf, event.proof, event.origin_key, ip, user_agent, event.held)
         if self._spelling.spell_event(right) != line:
             name = self._spelling.differing(line, right)
             wrong = f"{name} is not what the log holds" if name else "the line is not spelled as the log spells it"
