@@ -79,7 +79,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     port = arguments.port or topology.free_port()
     settings = _SETTINGS | {"port": str(port)}
     if arguments.throw_away:
-        settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        settings |= {
+            "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "checkpoint_timeout": "1h",
+            "max_wal_size": "8GB",
+        }
     sys.stdout.write(json.dumps({"event": "ready", "port": port}) + "\n")
     sys.stdout.flush()
     _become_postgres(data, settings, account)
