@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.throw_away:
         settings |= {
             "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "checkpoint_timeout": "1h",
-            "max_wal_size": "8GB",
+            "max_wal_size": "2GB",
         }
     sys.stdout.write(json.dumps({"event": "ready", "port": port}) + "\n")
     sys.stdout.flush()
