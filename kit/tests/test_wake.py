@@ -1,6 +1,7 @@
 """Work that a committed row wakes."""
 
 import asyncio
+from contextlib import suppress
 
 from sqlalchemy import text
 
@@ -47,3 +48,23 @@ async def test_a_notification_wakes_the_work_and_a_lost_connection_is_made_again
         running.cancel()
         async with asyncio.timeout(5):
             await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_work_that_forgets_that_it_was_cancelled_is_the_last(sample: Sample) -> None:
+    """As the bus's SDK does in Python 3.11: a service would not end, and go on with the rows of the next one."""
+    worked = 0
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal worked
+        worked += 1
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    running = asyncio.create_task(wake.Loop(sample.runtime.database, channel="test_wake", work=work).run())
+    await begun.wait()
+    running.cancel()
+    done, _ = await asyncio.wait({running}, timeout=10)
+    assert (done, worked) == ({running}, 1)
+    assert running.cancelled()

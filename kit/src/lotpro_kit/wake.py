@@ -53,6 +53,7 @@ class Loop:
             while not listener.is_closed():
                 self._wake.clear()
                 await self._work()
+                _go_on_with_cancelling()
                 if self._rest:
                     await asyncio.sleep(self._rest)
                 # Not wait_for: in Python 3.11 it forgets a cancellation that comes together with the wake-up.
@@ -61,3 +62,10 @@ class Loop:
                         await self._wake.wait()
         finally:
             await listener.close(timeout=2)
+
+
+def _go_on_with_cancelling() -> None:
+    """Raise a cancellation that the work was told of and forgot: the bus's SDK uses wait_for, which may (see above)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

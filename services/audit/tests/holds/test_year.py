@@ -307,7 +307,8 @@ async def test_a_hold_that_is_placed_while_its_day_is_going_still_keeps_it(log_a
     assert hold["days_gone"] == 0
     assert (kept[0]["event"]["id"], kept[0]["expired_day"]) == (str(mine), over.isoformat())
     check_proof(log, kept[0])
-    # What the log says of the day has what came late in it.
+    # What the log is about to say of the day is waited for, and has what came late in it.
+    assert (await verify_log(log.runtime.database, ports, as_of=log.clock())).damages.told == []
     await expire(log)
     async with retention(log) as session:
         said = (await session.execute(text("SELECT leaf FROM expiries"))).scalar_one()

@@ -157,6 +157,12 @@ async def erase_held_events_and_say_so(owner: Owner) -> None:
     )
 
 
+async def erase_held_events_as_if_it_were_about_to_be_said(owner: Owner) -> None:
+    gone = [row[0] for row in await owner.rows("DELETE FROM held_events RETURNING seq")]
+    runs = domain.runs_of(sorted(gone))
+    await owner.do("INSERT INTO erasures VALUES (uuidv7(), $1, NULL, NULL)", domain.write_runs(runs))
+
+
 async def delete_held_events_and_that_they_were_held(owner: Owner) -> None:
     await owner.do("DELETE FROM held_events")
     await owner.do("UPDATE expiries SET held = $1", domain.write_runs([]))
@@ -242,6 +248,9 @@ EDITS: dict[str, tuple[Edit, str]] = {
     ),
     "delete what is held and say that it was erased": (
         erase_held_events_and_say_so, "said to have been erased, and the log does not say so"
+    ),
+    "delete what is held and say that it is about to be said": (
+        erase_held_events_as_if_it_were_about_to_be_said, "said to have been erased, and the log does not say so"
     ),
     "move a held event to another place": (
         sql("UPDATE held_events SET seq = 100000 WHERE seq = (SELECT max(seq) FROM held_events)"), HELD

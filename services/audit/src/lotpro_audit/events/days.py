@@ -7,6 +7,7 @@ from uuid import UUID
 
 import lotpro_policy
 from lotpro.audit.v1 import events_pb2
+from lotpro_audit.db import RETENTION
 from lotpro_audit.events import domain, repository
 from lotpro_audit.events import service as events
 from lotpro_audit.events.domain import SecurityEvent
@@ -18,7 +19,8 @@ from lotpro_audit.verification import domain as verifying
 from lotpro_audit.verification import service as verification
 from lotpro_audit.verification.domain import Run
 from lotpro_kit import outbox
-from lotpro_kit.db import Session
+from lotpro_kit.caller import system
+from lotpro_kit.db import Database, Session
 
 #: So many keys are looked at in one transaction.
 KEYS_AT_ONCE = 500
@@ -82,8 +84,7 @@ async def drop(session: Session, day: date, ports: Ports, *, going: Going | None
     """Drop a day, and leave for the log what says so: in one transaction, so that it is said exactly when it is true.
 
     A hold that was placed since the day was prepared still finds it: what it reaches is copied, too. Holds that come
-    later wait until the day is gone, and can then say so. Once it has committed, wait for the event
-    (`domain.expiry_id`) and `keep_leaves`.
+    later wait until the day is gone, and can then say so. Once it has committed, `wait_until_said`.
     """
     await holds.keep_out(session)
     if going is not None:
@@ -113,13 +114,23 @@ def _event(day: date, going: Going, held: list[Run], *, now: datetime) -> Securi
     )
 
 
-async def unsaid(session: Session) -> list[UUID]:
-    """The ids of events that say that days went, and whose leaves are not kept yet."""
-    return [domain.expiry_id(day) for day in await repository.unsaid_days(session)]
+async def wait_until_said(database: Database) -> None:
+    """Wait until the log says of all that went, days and held events, that it did, and keep the leaves that say so.
+
+    Also of what went in a run that was cut off. Raises Unavailable.
+    """
+    async with database.begin(system(scope=RETENTION)) as session:
+        unsaid = [domain.expiry_id(day) for day in await repository.unsaid_days(session)]
+        unsaid += await holds.unsaid(session)
+    for event_id in unsaid:
+        await sequencer.wait_for(database, event_id)
+    if unsaid:
+        async with database.begin(system(scope=RETENTION)) as session:
+            await _keep_leaves(session)
+            await holds.keep_leaves(session)
 
 
-async def keep_leaves(session: Session) -> None:
-    """Keep the leaves that say that days went, of those that the log has by now."""
+async def _keep_leaves(session: Session) -> None:
     for day in await repository.unsaid_days(session):
         row = await events.said(session, domain.expiry_id(day))
         if row is not None:

@@ -52,7 +52,7 @@ def expire_events(database: Database, ports: Ports) -> Job:
             expired = await days.expired_days(session, as_of=as_of)
         events, failed = 0, 0
         if not run.dry_run:
-            await _wait_until_said(database)
+            await days.wait_until_said(database)
         for day in expired:
             try:
                 events += await (_count(database, day) if run.dry_run else _expire(database, ports, day))
@@ -76,19 +76,8 @@ async def _expire(database: Database, ports: Ports, day: date) -> int:
         going = await days.prepare(session, day, now=now)
     async with database.begin(system(scope=RETENTION)) as session:
         await days.drop(session, day, ports, going=going, now=now)
-    await _wait_until_said(database)
+    await days.wait_until_said(database)
     return 0 if going is None else going.count
-
-
-async def _wait_until_said(database: Database) -> None:
-    """Wait until the log says of all days that went that they did, and keep the leaves; raises Unavailable."""
-    async with database.begin(system(scope=RETENTION)) as session:
-        unsaid = await days.unsaid(session)
-    for event_id in unsaid:
-        await sequencer.wait_for(database, event_id)
-    if unsaid:
-        async with database.begin(system(scope=RETENTION)) as session:
-            await days.keep_leaves(session)
 
 
 async def _forget_keys(database: Database, run: Run) -> int:

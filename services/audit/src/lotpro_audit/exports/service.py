@@ -459,7 +459,7 @@ def _spelled(
     """Events' lines as a chunk."""
     spelled = []
     for event, held in found:
-        shown: tuple[str | None, ...] = (None, None, None)
+        shown: tuple[str | None, str | None, str | None] = (None, None, None)
         if event.origin_key:
             shown = (b64encode(event.origin_key).decode(), event.origin.ip, event.origin.user_agent)
         proof = [b2a_base64(part, newline=False).decode() for part in prover.path(event.leaf.seq)]

@@ -2,9 +2,9 @@
 
 from lotpro_audit.db import RETENTION
 from lotpro_audit.disclosures import service as disclosures
+from lotpro_audit.events import days
 from lotpro_audit.holds import service
 from lotpro_audit.ports import Ports
-from lotpro_audit.sequencer import service as sequencer
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database
 from lotpro_kit.jobs import Counts, Job, Run
@@ -25,26 +25,12 @@ def release_held(database: Database, ports: Ports) -> Job:
                     return {"events": await service.count_unreached(session, now=run.as_of)}
                 now = min(run.as_of, ports.clock())
                 count = await service.erase_unreached(session, ports, now=now)
-            await _wait_until_said(database)
+            await days.wait_until_said(database)
             events += count
             if count < service.AT_ONCE:
                 return {"events": events}
 
     return Job("release-held", "Erase events of days that went, once no hold keeps them.", "30 0 * * *", work)
-
-
-async def _wait_until_said(database: Database) -> None:
-    """Wait until the log says what was erased, also by runs that were cut off, and keep the leaves.
-
-    Raises Unavailable.
-    """
-    async with database.begin(system(scope=RETENTION)) as session:
-        unsaid = await service.unsaid(session)
-    for event_id in unsaid:
-        await sequencer.wait_for(database, event_id)
-    if unsaid:
-        async with database.begin(system(scope=RETENTION)) as session:
-            await service.keep_leaves(session)
 
 
 def forget_legal(database: Database, ports: Ports) -> Job:

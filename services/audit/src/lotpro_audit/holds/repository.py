@@ -228,7 +228,8 @@ async def pages(
         .group_by(numbered.c.page)
         .order_by(numbered.c.page)
     )
-    return found.all()
+    rows: Sequence[Any] = found.all()
+    return rows
 
 
 async def stretch(

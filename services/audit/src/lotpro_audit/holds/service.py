@@ -268,7 +268,7 @@ async def erase_unreached(session: Session, ports: Ports, *, now: datetime) -> i
     """Erase kept events, AT_ONCE at most, that no hold reaches any more; answers how many.
 
     What says so is left for the log in the same transaction, for the log also says that they were kept: whoever else
-    removes one is found out. Once it has committed, wait for the events (`unsaid`) and `keep_leaves`.
+    removes one is found out. Once it has committed, the log is to be waited for (`days.wait_until_said`).
     """
     await keep_out(session)
     erased = await repository.drop_unreached(session, now=now, limit=AT_ONCE)

@@ -130,6 +130,7 @@ async def verify_log(database: Database, ports: Ports, *, as_of: datetime) -> Re
 async def _walk(database: Database, ports: Ports, going: Walk, size: int) -> None:
     """Go through all stretches; while one is looked at, the next one is read."""
     said = await _said(database, ports, going.damages)
+    never = said.unsaid
     going.expire(said.expiries)
     async with repository.open_reader(database, size=size) as reader:
         ahead = walk.stretches(size, repository.FETCH)
@@ -143,7 +144,8 @@ async def _walk(database: Database, ports: Ports, going: Walk, size: int) -> Non
                 there = {int(row[0]) for row in stretch.rows} if len(stretch.rows) < end - first else range(first, end)
                 if said.held.missing(first, end, there) or not going.accounts_for(first, end, stretch.rows):
                     # A day may have gone since the walk began, or what was held of one may have been erased.
-                    said = await _said(database, ports, Damages())
+                    said = await _said(database, ports, Damages(), without=never)
+                    never |= said.unsaid
                     going.expire(said.expiries)
                     for seq in said.held.missing(first, end, there):
                         going.damages.add(seq, "it was held when its day went, and is missing")
@@ -213,11 +215,19 @@ class _Said:
 
     expiries: list[Expiry]
     held: Held
+    #: Events that did not come, however long they were waited for.
+    unsaid: frozenset[UUID]
 
 
-async def _said(database: Database, ports: Ports, damages: Damages) -> _Said:
-    """The days that went and the held events that were erased, as far as the log itself says so."""
-    await _wait_until_said(database)
+async def _said(
+    database: Database, ports: Ports, damages: Damages, *, without: frozenset[UUID] = frozenset()
+) -> _Said:
+    """The days that went and the held events that were erased, as far as the log itself says so.
+
+    What went a moment ago may still be on its way into the log: it is waited for, but for events that did not come
+    when they were waited for before.
+    """
+    unsaid = await _wait_until_said(database, without)
     async with database.begin(system(scope=VERIFICATION)) as session:
         expiries = [
             await _with_leaf(session, row, events_domain.expiry_id(row["day"]))
@@ -240,20 +250,21 @@ async def _said(database: Database, ports: Ports, damages: Damages) -> _Said:
             damages.add(_place(row), "held events are said to have been erased, and the log does not say so")
         else:
             erased += domain.read_runs(row["runs"])
-    return _Said(found, Held(held, erased))
+    return _Said(found, Held(held, erased), unsaid)
 
 
-async def _wait_until_said(database: Database) -> None:
-    """What went a moment ago may still be on its way into the log; what never comes there is not waited for."""
+async def _wait_until_said(database: Database, without: frozenset[UUID]) -> frozenset[UUID]:
+    """Wait for what is not in the log yet, until the first of it that does not come; answers what did not."""
     async with database.begin(system(scope=VERIFICATION)) as session:
-        rows = [
-            *((row["seq"], events_domain.expiry_id(row["day"])) for row in await repository.expiries(session)),
-            *((row["seq"], row["event_id"]) for row in await repository.erasures(session)),
-        ]
+        expiries = [row for row in await repository.expiries(session) if row["seq"] is None]
+        erasures = [row for row in await repository.erasures(session) if row["seq"] is None]
+    unsaid = {events_domain.expiry_id(row["day"]) for row in expiries} | {row["event_id"] for row in erasures}
+    waited = set(unsaid - without)
     with suppress(Unavailable):
-        for seq, event_id in rows:
-            if seq is None:
-                await sequencer.wait_for(database, event_id)
+        while waited:
+            await sequencer.wait_for(database, next(iter(waited)))
+            waited.pop()
+    return frozenset(waited)
 
 
 async def _with_leaf(session: Session, row: Any, event_id: UUID) -> dict[str, Any]:
