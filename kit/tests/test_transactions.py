@@ -13,7 +13,7 @@ from kit.tests.conftest import Sample
 from kit.tests.sample.app import NOTES
 from lotpro_kit import errors
 from lotpro_kit.caller import Caller, system
-from lotpro_kit.db import Database, Query, Session, Statement, fetch
+from lotpro_kit.db import Database, Query, Session, Statement, fetch, together
 
 ALL = Query(select(NOTES.c.title))
 BY_TITLE = Statement(select(NOTES.c.id, NOTES.c.title).where(NOTES.c.title == bindparam("title")))
@@ -187,3 +187,23 @@ async def test_no_value_of_a_caller_ends_the_context_early(sample: Sample) -> No
     async with database.engine.connect() as connection:
         left = await connection.execute(text("SELECT current_setting('lotpro.scope', true)"))
         assert left.scalar() in (None, "")
+
+
+async def test_several_questions_are_answered_together_as_each_alone(sample: Sample) -> None:
+    some = select(NOTES.c.id, NOTES.c.title, NOTES.c.store_id).where(NOTES.c.title != bindparam("title"))
+    ordered = select(NOTES.c.title, NOTES.c.version).order_by(NOTES.c.title.desc())
+    none = select(NOTES.c.id).where(NOTES.c.title == bindparam("title"))
+    questions = {"some": some, "ordered": ordered, "none": none}
+    database, caller = ours(sample)
+    async with database.begin(caller) as session:
+        for title in ("a", "c", "b"):
+            await add_by_driver(session, sample, title)
+        alone = {
+            name: [tuple(row) for row in await Statement(one).all(session, title="gone")]
+            for name, one in questions.items()
+        }
+        [answer] = await Statement(together(**questions)).all(session, title="gone")
+        assert {name: [tuple(row) for row in answer[name]] for name in questions} == alone
+        assert [title for title, _ in answer.ordered] == ["c", "b", "a"]
+        assert (len(answer.some), answer.none) == (3, [])
+    assert (await database.reader(system(uuid4())).all(Query(together(ordered=ordered))))[0].ordered == []

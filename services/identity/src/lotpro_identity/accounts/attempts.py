@@ -1,14 +1,14 @@
 """Counting guesses: a try is reserved before it is judged, so parallel guesses cannot exceed the limit."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import delete, select, text
+from sqlalchemy import ARRAY, LargeBinary, bindparam, delete, func, select, text
 
 from lotpro_identity.accounts.models import ATTEMPTS
 from lotpro_kit import errors
@@ -49,7 +49,11 @@ WITH locked AS (SELECT key FROM attempts WHERE key = ANY($1::bytea[]) ORDER BY k
 UPDATE attempts SET count = CASE WHEN attempts.key = ANY($2::bytea[]) THEN 0 ELSE greatest(count - 1, 0) END
 FROM locked WHERE attempts.key = locked.key
 """
-_TRIES = "SELECT key, count FROM attempts WHERE key = ANY($1::bytea[]) AND window_started_at > $2"
+#: The counts of keys in their present windows, for whoever asks for them together with something else; see `Asked`.
+TRIES = select(ATTEMPTS.c.key, ATTEMPTS.c.count).where(
+    ATTEMPTS.c.key == func.any(bindparam("tried", type_=ARRAY(LargeBinary))),
+    ATTEMPTS.c.window_started_at > bindparam("tried_since"),
+)
 
 
 def limits_of(kind: str, *, account: str, ip: str, device: UUID | None = None) -> list[Limit]:
@@ -160,14 +164,21 @@ class Tries:
     codes: int
 
 
-async def tries(session: Session, *, email: str, account_id: UUID, ip: str, now: datetime) -> Tries:
-    """What was tried on an account, and from an address for any account."""
-    keys = [
-        _key("password", "account", email), _key("factor", "account", str(account_id)), _key("password", "ip", ip),
-        _key("accounts", ip), _key("send", "account", str(account_id)),
-    ]
-    counts: dict[bytes, int] = dict(await fetch(session, _TRIES, keys, now - WINDOW))
-    return Tries(*(counts.get(key, 0) for key in keys))
+class Asked:
+    """A question for `Tries`: what was tried on an account, and from an address for any account."""
+
+    def __init__(self, *, email: str, account_id: UUID, ip: str, now: datetime) -> None:
+        self._keys = [
+            _key("password", "account", email), _key("factor", "account", str(account_id)), _key("password", "ip", ip),
+            _key("accounts", ip), _key("send", "account", str(account_id)),
+        ]
+        #: The parameters of TRIES.
+        self.parameters: dict[str, object] = {"tried": self._keys, "tried_since": now - WINDOW}
+
+    def answered(self, rows: Iterable[tuple[bytes, int]]) -> Tries:
+        """What the rows of TRIES say."""
+        counts = dict(rows)
+        return Tries(*(counts.get(key, 0) for key in self._keys))
 
 
 async def forgive(session: Session, *limits: list[Limit]) -> None:

@@ -32,6 +32,8 @@ from lotpro_kit.caller import Caller
 from lotpro_kit.db import Reader, Session
 
 PHONE = "accounts.phone"
+#: The columns of `Account` for an `account_id`, for whoever asks for them together with something else.
+OF_ID = repository.OF_ID
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,12 +130,13 @@ async def memberships_of(session: Session, account_id: UUID) -> Rows:
     return await _MEMBERSHIPS_OF.all(session, account_id=account_id)
 
 
-_MEMBERSHIPS_OF = Statement(
+MEMBERSHIPS_OF = (
     select(MEMBERSHIPS.c.org_id, MEMBERSHIPS.c.store_id, MEMBERSHIPS.c.role, _SUSPENDED)
     .outerjoin(ORGANISATIONS, ORGANISATIONS.c.id == MEMBERSHIPS.c.org_id)
     .where(MEMBERSHIPS.c.account_id == bindparam("account_id"))
     .order_by(MEMBERSHIPS.c.created_at, MEMBERSHIPS.c.id)
 )
+_MEMBERSHIPS_OF = Statement(MEMBERSHIPS_OF)
 
 
 async def members(session: Session, org_id: UUID) -> Rows:

@@ -30,6 +30,8 @@ from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Reader, Session
 
+#: What `memberships_of` answers for an `account_id`, for whoever asks for it together with something else.
+MEMBERSHIPS_OF = repository.MEMBERSHIPS_OF
 #: Names of places that a password is compared with; more than almost anybody works in.
 MOST_NAMES = 100
 

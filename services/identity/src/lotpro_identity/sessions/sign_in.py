@@ -107,7 +107,7 @@ class SigningIn:
                 session, attempts.limits_of("password", account="", ip=self._ip, device=known.device_id)
             )
             return await service.open_session(
-                session, self._caller, self._ports, account_id=known.account.id, amr=("pwd", "dev"),
+                session, self._caller, self._ports, account=known.account, amr=("pwd", "dev"),
                 factor="trusted_device", aal="aal1", stays=stays,
             )
 
@@ -157,7 +157,7 @@ class SigningIn:
             )
             account = await accounts.find(session, account_id) if account_id else None
             if account is not None and account.may_sign_in:
-                opened = await self._open(session, account.id, Kind.PASSKEY, trust=trust, stays=stays, alone=True)
+                opened = await self._open(session, account, Kind.PASSKEY, trust=trust, stays=stays, alone=True)
             else:
                 await service.record_failure(
                     session, self._caller, ports, account_id=account_id, factor=Kind.PASSKEY
@@ -196,7 +196,7 @@ class SigningIn:
         if not await factors.is_enough(session, known.account.id, factor=name):
             return known.account
         opened = await self._open(
-            session, known.account.id, name, trust=trust, stays=stays, federated=known.federated
+            session, known.account, name, trust=trust, stays=stays, federated=known.federated
         )
         passwords = attempts.limits_of("password", account=opened.email, ip=self._ip, device=known.device_id)
         await attempts.forgive(session, passwords, self._factor_tries(known.account.id, known.device_id))
@@ -234,12 +234,12 @@ class SigningIn:
         return owner is not None
 
     async def _open(
-        self, session: Session, account_id: UUID, factor: str, *, trust: bool, stays: bool, alone: bool = False,
+        self, session: Session, account: Account, factor: str, *, trust: bool, stays: bool, alone: bool = False,
         federated: UUID | None = None,
     ) -> Opened:
         given = RECOVERY_AMR if factor == "recovery_code" else AMR[Kind(factor)]
         return await service.open_session(
-            session, self._caller, self._ports, account_id=account_id, factor=factor, trust=trust, stays=stays,
+            session, self._caller, self._ports, account=account, factor=factor, trust=trust, stays=stays,
             amr=(given, "user") if alone else (*first_method(federated), given), org_id=federated,
         )
 
