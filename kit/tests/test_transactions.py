@@ -206,4 +206,6 @@ async def test_several_questions_are_answered_together_as_each_alone(sample: Sam
         assert {name: [tuple(row) for row in answer[name]] for name in questions} == alone
         assert [title for title, _ in answer.ordered] == ["c", "b", "a"]
         assert (len(answer.some), answer.none) == (3, [])
-    assert (await database.reader(system(uuid4())).all(Query(together(ordered=ordered))))[0].ordered == []
+    titles_of = Query(together(ordered=ordered))
+    [[theirs]], [[nobodys]] = [await database.reader(who).all(titles_of) for who in (caller, system(uuid4()))]
+    assert ([title for title, _ in theirs], nobodys) == (["c", "b", "a"], [])

@@ -32,8 +32,9 @@ from lotpro_kit.caller import Caller
 from lotpro_kit.db import Reader, Session
 
 PHONE = "accounts.phone"
-#: The columns of `Account` for an `account_id`, for whoever asks for them together with something else.
-OF_ID = repository.OF_ID
+#: The columns of `Account` for an `account_id`, or for a normalised `email`, for whoever asks for them together with
+#: something else.
+OF_ID, OF_EMAIL = repository.OF_ID, repository.OF_EMAIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,9 @@ class Details:
     position: str | None
 
 
-async def read(reader: Reader, *, account_id: UUID | None = None, email: str = "") -> Account | None:
-    """An account by its id, or by a normalised address, in one round trip: for what is asked at every sign-in."""
-    if account_id is not None:
-        return await repository.read_by_id(reader, account_id)
-    return await repository.read_by_email(reader, email)
+async def read(reader: Reader, account_id: UUID) -> Account | None:
+    """The account with an id, in one round trip: for what is asked at every sign-in."""
+    return await repository.read_by_id(reader, account_id)
 
 
 async def find_by_email(session: Session, email: str) -> Account | None:

@@ -21,10 +21,12 @@ from lotpro_identity.sessions.domain import CredentialsInvalid
 from lotpro_identity.sessions.schemas import PasskeyProof, SignIn
 from lotpro_identity.sessions.tokens import Opened, first_method, password_mark, read_ticket
 from lotpro_kit.caller import Caller
-from lotpro_kit.db import Database, Session
+from lotpro_kit.db import Database, Query, Session, together
 
 #: How many wrong second factors after a right password are worth telling the owner: the password is known.
 FATIGUE = 3
+#: Whose `email` it is said to be, and with what they can go on once the password is right.
+_CLAIMED = Query(together(account=accounts.OF_EMAIL, kinds=factors.KINDS_OF_EMAIL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class SigningIn:
     async def _by_password(self, address: str, password: str, device_token: str | None) -> Known:
         ports = self._ports
         reader = self._database.reader(self._caller)
-        account = await accounts.read(reader, email=address)
+        [claimed] = await reader.all(_CLAIMED, email=address)
+        account = next((Account(*row) for row in claimed.account), None)
         device = await self._device(account, device_token)
         tries = attempts.limits_of("password", account=address, ip=self._ip, device=device)
         await attempts.reserve_alone(self._database, tries, now=ports.clock())
@@ -73,7 +76,7 @@ class SigningIn:
             async with self._database.begin(self._caller) as session:
                 await accounts.rehash(session, account.id, fresh)
             account = replace(account, password_hash=fresh)
-        kinds = await factors.read_kinds(reader, account.id)
+        kinds = await factors.read_usable(reader, account.id, claimed.kinds)
         return Known(account, [kind for kind in kinds if not _is_same_means(account, kind)], device)
 
     async def by_ticket(self, text: str) -> Known:
@@ -84,7 +87,7 @@ class SigningIn:
         ticket = read_ticket(self._ports, text)
         if ticket is None:
             raise CredentialsInvalid
-        account = await accounts.read(self._database.reader(self._caller), account_id=ticket.account_id)
+        account = await accounts.read(self._database.reader(self._caller), ticket.account_id)
         if account is None or not account.may_sign_in or password_mark(account) != ticket.password:
             raise CredentialsInvalid
         return Known(account, [], ticket.device_id, ticket.federated, text)
