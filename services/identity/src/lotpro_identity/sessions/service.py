@@ -34,7 +34,7 @@ from lotpro_identity.sessions.domain import (
 )
 from lotpro_identity.sessions.models import REFRESH_TOKENS, SESSIONS
 from lotpro_identity.sessions.tokens import Opened, access_token, session_lifetime
-from lotpro_kit import errors, ids
+from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import ALL_STORES, Caller
 from lotpro_kit.db import Session, Statement, together
 
@@ -57,12 +57,13 @@ _OPENED = (
     .returning(SESSIONS.c.id, SESSIONS.c.created_at)
     .cte("opened")
 )
-#: A session and its first refresh token in one round trip.
-_OPEN = Statement(
-    insert(REFRESH_TOKENS).from_select(
+#: A session, its first refresh token and what is forgiven for it.
+_OPEN = outbox.Writes(
+    token=insert(REFRESH_TOKENS).from_select(
         ["digest", "session_id", "created_at"],
         select(bindparam("digest", type_=REFRESH_TOKENS.c.digest.type), _OPENED.c.id, _OPENED.c.created_at),
-    )
+    ),
+    forgiven=attempts.FORGIVE,
 )
 
 
@@ -79,11 +80,12 @@ async def open_session(
     stays: bool = False,
     org_id: UUID | None = None,
     authenticated_at: datetime | None = None,
+    tries: Sequence[attempts.Limit] = (),
 ) -> Opened:
     """A new session with its first tokens; where it was opened is encrypted under the person's key.
 
     `org_id` is the organisation whose provider vouches for the person: the session is in it and in no other.
-    `authenticated_at` is when they proved who they are, if that was not now.
+    `authenticated_at` is when they proved who they are, if that was not now; `tries` are forgiven for it.
 
     What is unusual about it is told to the owner and the security log. With `trust` the device is trusted from now on;
     with `stays` a browser keeps the session when it is closed.
@@ -107,17 +109,17 @@ async def open_session(
     await _tell(session, caller, ports, found, account_id=account_id, org_id=access.org_id, session_id=session_id)
     key = await ports.keyring.for_subject(session, account_id)
     refresh_token = _new_refresh_token()
-    await _OPEN.all(
-        session, id=session_id, account_id=account_id, org_id=access.org_id, aal=aal, amr=" ".join(amr),
+    event = ports.security_log.event(
+        caller, "identity:session:create", at=now, actor_id=account_id, org_id=access.org_id,
+        session_id=session_id, subject=("user", account_id), factor=factor,
+    )
+    await _OPEN.make(
+        session, event, id=session_id, account_id=account_id, org_id=access.org_id, aal=aal, amr=" ".join(amr),
         created_at=now, authenticated_at=proven_at, last_used_at=now, agent_index=sign_in.agent,
         network_index=sign_in.network, stays=stays,
         user_agent=key.encrypt(caller.origin.user_agent, context=USER_AGENT),
         ip=key.encrypt(caller.origin.ip, context=IP), expires_at=now + session_lifetime(),
-        digest=digest(refresh_token),
-    )
-    await ports.security_log.record(
-        session, caller, "identity:session:create", at=now, actor_id=account_id, org_id=access.org_id,
-        session_id=session_id, subject=("user", account_id), factor=factor,
+        digest=digest(refresh_token), **attempts.forgiving(tries),
     )
     token = access_token(
         ports, account_id=account_id, session_id=session_id, access_version=access.version, org_id=access.org_id,
@@ -126,7 +128,7 @@ async def open_session(
     device_token = (
         await devices.trust(session, caller, ports, account_id=account_id, org_id=access.org_id) if trust else None
     )
-    return Opened(session_id, token, refresh_token, access.account.email, device_token, stays)
+    return Opened(session_id, token, refresh_token, device_token, stays)
 
 
 class _SignIn:

@@ -1,5 +1,6 @@
 """Signing in, step by step. Every try is counted in a transaction of its own before it is judged."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -106,12 +107,9 @@ class SigningIn:
             found = risk.signals(await service.seen(session, self._caller, self._ports, account=known.account))
             if risk.score(found) >= risk.HIGH:
                 return None
-            await attempts.forgive(
-                session, attempts.limits_of("password", account="", ip=self._ip, device=known.device_id)
-            )
             return await service.open_session(
                 session, self._caller, self._ports, account=known.account, amr=("pwd", "dev"),
-                factor="trusted_device", aal="aal1", stays=stays,
+                factor="trusted_device", aal="aal1", stays=stays, tries=self._password_tries(known),
             )
 
     async def send_code(self, known: Known, kind: Kind) -> None:
@@ -193,17 +191,18 @@ class SigningIn:
     def _factor_tries(self, account_id: UUID, device: UUID | None = None) -> list[attempts.Limit]:
         return attempts.limits_of("factor", account=str(account_id), ip=self._ip, device=device)
 
+    def _password_tries(self, known: Known) -> list[attempts.Limit]:
+        return attempts.limits_of("password", account=known.account.email, ip=self._ip, device=known.device_id)
+
     async def _proven(
         self, session: Session, known: Known, name: str, *, trust: bool, stays: bool
     ) -> Opened | Account:
         if not await factors.is_enough(session, known.account.id, factor=name):
             return known.account
-        opened = await self._open(
-            session, known.account, name, trust=trust, stays=stays, federated=known.federated
+        return await self._open(
+            session, known.account, name, trust=trust, stays=stays, federated=known.federated,
+            tries=[*self._password_tries(known), *self._factor_tries(known.account.id, known.device_id)],
         )
-        passwords = attempts.limits_of("password", account=opened.email, ip=self._ip, device=known.device_id)
-        await attempts.forgive(session, passwords, self._factor_tries(known.account.id, known.device_id))
-        return opened
 
     async def _is_usable(self, session: Session, known: Known, name: str) -> bool:
         if known.federated is None and _is_same_means(known.account, name):
@@ -238,12 +237,12 @@ class SigningIn:
 
     async def _open(
         self, session: Session, account: Account, factor: str, *, trust: bool, stays: bool, alone: bool = False,
-        federated: UUID | None = None,
+        federated: UUID | None = None, tries: Sequence[attempts.Limit] = (),
     ) -> Opened:
         given = RECOVERY_AMR if factor == "recovery_code" else AMR[Kind(factor)]
         return await service.open_session(
             session, self._caller, self._ports, account=account, factor=factor, trust=trust, stays=stays,
-            amr=(given, "user") if alone else (*first_method(federated), given), org_id=federated,
+            amr=(given, "user") if alone else (*first_method(federated), given), org_id=federated, tries=tries,
         )
 
     async def _tell_of_fatigue(self, session: Session, account_id: UUID) -> None:

@@ -51,8 +51,6 @@ class Opened:
     session_id: UUID
     access_token: str
     refresh_token: str
-    #: Whose it is.
-    email: str = ""
     #: Of a device that is trusted from now on.
     device_token: str | None = None
     #: Whether a browser keeps it when it is closed.
