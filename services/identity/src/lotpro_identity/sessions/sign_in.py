@@ -9,6 +9,8 @@ from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.domain import Account, normalised_email
 from lotpro_identity.alerts import service as alerts
 from lotpro_identity.alerts.domain import Topic
+from lotpro_identity.challenges import service as challenges
+from lotpro_identity.challenges.domain import Purpose
 from lotpro_identity.db import as_authenticator
 from lotpro_identity.devices import service as devices
 from lotpro_identity.factors import codes, passkeys
@@ -110,6 +112,21 @@ class SigningIn:
             return await service.open_session(
                 session, self._caller, self._ports, account=known.account, amr=("pwd", "dev"),
                 factor="trusted_device", aal="aal1", stays=stays, tries=self._password_tries(known),
+            )
+
+    async def ask_to_confirm(self, known: Known) -> None:
+        """Mail a code to somebody who has no second factor yet; raises TooManyAttempts.
+
+        A password alone enrols none: whoever got to know it would own the account from then on.
+        """
+        account_id, now = known.account.id, self._ports.clock()
+        async with self._database.begin(self._caller) as session:
+            org_id = await organisations.home_of(session, account_id)
+            await attempts.reserve_send(
+                session, account=str(account_id), org=str(org_id or ""), ip=self._ip, number="", now=now
+            )
+            await challenges.open_challenge(
+                session, purpose=Purpose.CONFIRM_EMAIL, account_id=account_id, org_id=org_id, now=now
             )
 
     async def send_code(self, known: Known, kind: Kind) -> None:
