@@ -342,7 +342,7 @@ def _sealed_values(changes: dict[str, str | None]) -> dict[str, str | None]:
 
 
 def refuse_code(account: Account | None) -> Account:
-    """The account, or CodeInvalid where there is none."""
+    """The account, or CodeInvalid where there is none; the way out is the same whoever else signed up meanwhile."""
     if account is None:
-        raise CodeInvalid
+        raise CodeInvalid("Code or password is wrong. Ask for a new code; if that does not help, sign up again.")
     return account
