@@ -11,9 +11,10 @@ from sqlalchemy.exc import IntegrityError, UnboundExecutionError
 
 from kit.tests.conftest import Sample
 from kit.tests.sample.app import NOTES
-from lotpro_kit import errors
+from lotpro.identity.v1 import events_pb2
+from lotpro_kit import errors, outbox
 from lotpro_kit.caller import Caller, system
-from lotpro_kit.db import Database, Query, Session, Statement, fetch
+from lotpro_kit.db import Database, Query, Session, Statement, fetch, together
 
 ALL = Query(select(NOTES.c.title))
 BY_TITLE = Statement(select(NOTES.c.id, NOTES.c.title).where(NOTES.c.title == bindparam("title")))
@@ -187,3 +188,50 @@ async def test_no_value_of_a_caller_ends_the_context_early(sample: Sample) -> No
     async with database.engine.connect() as connection:
         left = await connection.execute(text("SELECT current_setting('lotpro.scope', true)"))
         assert left.scalar() in (None, "")
+
+
+async def test_several_questions_are_answered_together_as_each_alone(sample: Sample) -> None:
+    some = select(NOTES.c.id, NOTES.c.title, NOTES.c.store_id).where(NOTES.c.title != bindparam("title"))
+    ordered = select(NOTES.c.title, NOTES.c.version).order_by(NOTES.c.title.desc())
+    none = select(NOTES.c.id).where(NOTES.c.title == bindparam("title"))
+    questions = {"some": some, "ordered": ordered, "none": none}
+    database, caller = ours(sample)
+    async with database.begin(caller) as session:
+        for title in ("a", "c", "b"):
+            await add_by_driver(session, sample, title)
+        alone = {
+            name: [tuple(row) for row in await Statement(one).all(session, title="gone")]
+            for name, one in questions.items()
+        }
+        [answer] = await Statement(together(**questions)).all(session, title="gone")
+        assert {name: [tuple(row) for row in answer[name]] for name in questions} == alone
+        assert [title for title, _ in answer.ordered] == ["c", "b", "a"]
+        assert (len(answer.some), answer.none) == (3, [])
+    titles_of = Query(together(ordered=ordered))
+    [[theirs]], [[nobodys]] = [await database.reader(who).all(titles_of) for who in (caller, system(uuid4()))]
+    assert ([title for title, _ in theirs], nobodys) == (["c", "b", "a"], [])
+
+
+async def test_a_write_and_its_events_are_one_statement_and_become_true_together(sample: Sample) -> None:
+    adding = outbox.Writes(
+        added=insert(NOTES).values({name: bindparam(name) for name in ("id", "org_id", "store_id", "title", "version")})
+    )
+    database, caller = ours(sample)
+    events = [events_pb2.StoreOpened(org_id=str(sample.org_id), store_id=str(uuid4())) for _ in range(2)]
+    recorded = "SELECT body FROM outbox WHERE body LIKE '%' || $1 || '%' ORDER BY id"
+
+    async def bodies(session: Session) -> list[str]:
+        return [row.body for row in await fetch(session, recorded, str(sample.org_id))]
+
+    async def give_up() -> None:
+        async with database.begin(caller) as session:
+            await adding.make(session, *events, **row(sample, "given up"))
+            raise Refused
+
+    with pytest.raises(Refused):
+        await give_up()
+    async with database.begin(caller) as session:
+        await adding.make(session, *events, **row(sample, "kept"))
+        await adding.make(session, **row(sample, "without an event"))
+        assert [event.store_id in body for event, body in zip(events, await bodies(session), strict=True)] == [True] * 2
+    assert await titles(sample) == ["kept", "without an event"]

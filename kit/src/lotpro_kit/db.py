@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Connection, DateTime, MetaData, Select, String, Uuid, text
+from sqlalchemy import Connection, DateTime, MetaData, Select, String, Uuid, func, select, text
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
@@ -113,6 +113,15 @@ class Statement:
     def _given(self, parameters: Mapping[str, object]) -> list[object]:
         values = {**self._literals, **parameters}
         return [values[name] for name in self._names]
+
+
+def together(**asked: Select[Any]) -> Select[Any]:
+    """One SELECT that asks several in one round trip; the column called like one has all its rows, as plain tuples."""
+    gathered = (
+        func.array(select(one.subquery(name).table_valued()).scalar_subquery()).label(name)
+        for name, one in asked.items()
+    )
+    return select(*gathered)
 
 
 class Query(Statement):

@@ -8,12 +8,29 @@ from uuid import UUID
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text, Uuid, func
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    DateTime,
+    Delete,
+    Insert,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    Update,
+    Uuid,
+    bindparam,
+    func,
+    insert,
+    select,
+)
 
 from lotpro.options.v1 import options_pb2
 from lotpro_kit import bus, ids, telemetry, wake
 from lotpro_kit.caller import system
-from lotpro_kit.db import Database, Session, fetch
+from lotpro_kit.db import Database, Session, Statement, fetch
 
 CHANNEL = "outbox"
 BATCH = 100
@@ -47,29 +64,52 @@ def topic_of(event: Message) -> str:
     return own or event.DESCRIPTOR.file.package.split(".")[1]
 
 
-#: Rows and the notification in one round trip.
-_PUT = (
-    "WITH put AS (INSERT INTO outbox (id, topic, type, body, traceparent)"
-    " SELECT *, $5::text FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]))"
-    " SELECT pg_notify($6, '')"
+_OUTBOX = table(MetaData())
+_PUT = insert(_OUTBOX).from_select(
+    ["id", "topic", "type", "body", "traceparent"],
+    select(
+        func.unnest(bindparam("event_ids", type_=ARRAY(Uuid))),
+        func.unnest(bindparam("event_topics", type_=ARRAY(Text))),
+        func.unnest(bindparam("event_types", type_=ARRAY(Text))),
+        func.unnest(bindparam("event_bodies", type_=ARRAY(Text))),
+        bindparam("traceparent", type_=Text),
+    ),
 )
+
+
+class Writes:
+    """Statements that write, and the events that become true with them, in one round trip.
+
+    All of them see what was there before any of them, and no two may write the same row. Their parameters are
+    `bindparam`s.
+    """
+
+    def __init__(self, **statements: Insert | Update | Delete) -> None:
+        ctes = (statement.cte(name) for name, statement in {**statements, "put": _PUT}.items())
+        self._statement = Statement(select(func.pg_notify(CHANNEL, "")).add_cte(*ctes))
+
+    async def make(self, session: Session, *events: Message, **parameters: object) -> None:
+        """Write, and record the events; they are sent after the transaction's commit, at least once each."""
+        await self._statement.all(
+            session,
+            event_ids=[ids.new() for _ in events],
+            event_topics=[topic_of(event) for event in events],
+            event_types=[event.DESCRIPTOR.full_name for event in events],
+            event_bodies=[
+                json.dumps(MessageToDict(event, preserving_proto_field_name=True), separators=(",", ":"))
+                for event in events
+            ],
+            traceparent=telemetry.traceparent(),
+            **parameters,
+        )
+
+
+_NOTHING_ELSE = Writes()
 
 
 async def put(session: Session, *events: Message) -> None:
     """Record events that become true when the transaction commits; they are sent after that, at least once each."""
-    await fetch(
-        session,
-        _PUT,
-        [ids.new() for _ in events],
-        [topic_of(event) for event in events],
-        [event.DESCRIPTOR.full_name for event in events],
-        [
-            json.dumps(MessageToDict(event, preserving_proto_field_name=True), separators=(",", ":"))
-            for event in events
-        ],
-        telemetry.traceparent(),
-        CHANNEL,
-    )
+    await _NOTHING_ELSE.make(session, *events)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import hmac
 import re
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -124,7 +124,8 @@ class Person:
 
     def confirm_email(self, code: str) -> None:
         """Confirm the address; what is answered only lets one enrol a second factor."""
-        answer = self.gateway.ask("POST", f"{IDENTITY}/accounts:confirm-email", {"email": self.email, "code": code})
+        body = {"email": self.email, "code": code, "password": self.password}
+        answer = self.gateway.ask("POST", f"{IDENTITY}/accounts:confirm-email", body)
         self.gateway.token = answer["access_token"]
 
     def accept_invitation(self, token: str) -> None:
@@ -144,11 +145,10 @@ class Person:
         return codes
 
     def sign_in(self) -> bool:
-        """Password, then the authenticator's code; False when there is none yet, and one may be added now."""
+        """Password, then the authenticator's code; False when there is none yet, and a code to confirm was mailed."""
         self.gateway.token = self._refresh_token = ""
         step = self.gateway.ask("POST", f"{IDENTITY}/sessions", {"email": self.email, "password": self.password})
-        if step["status"] == "enrolment_required":
-            self.gateway.token = step["access_token"]
+        if step["status"] == "confirmation_required":
             return False
         self._take(
             self.gateway.ask("POST", f"{IDENTITY}/sessions", {"ticket": step["ticket"], "totp": self.fresh_code()})
@@ -206,13 +206,16 @@ class Inbox:
         answer.raise_for_status()
         return [Message(item["id"], item["to"], item["subject"], item["text"]) for item in answer.json()]
 
-    def wait_for(self, to: str, *, containing: str, within: float) -> Message:
-        """The newest message to somebody in whose subject or text these words stand; raises NoSuchMessage."""
+    def wait_for(self, to: str, *, containing: str, within: float, besides: Collection[str] = ()) -> Message:
+        """The newest message to somebody in whose subject or text these words stand; raises NoSuchMessage.
+
+        `besides` are the ids of messages that came before, and are not it.
+        """
         deadline = time.monotonic() + within
         while True:
             found = self.messages(to)
             for message in found:
-                if containing.lower() in f"{message.subject}\n{message.text}".lower():
+                if message.id not in besides and containing.lower() in f"{message.subject}\n{message.text}".lower():
                     return message
             if time.monotonic() > deadline:
                 there = [message.subject or message.text for message in found]

@@ -130,9 +130,13 @@ class Identity:
         assert answer.status_code == 202, answer.text
         code = (await self.mailed(person.email)).code
         assert re.fullmatch(r"\d{6}", code)
-        answer = await self.post("/accounts:confirm-email", {"email": person.email, "code": code})
+        answer = await self.confirm(person.email, code)
         assert answer.status_code == 200, answer.text
         return person, answer.json()["access_token"]
+
+    async def confirm(self, email: str, code: str, password: str = PASSWORD) -> httpx.Response:
+        """What somebody is answered who confirms an address."""
+        return await self.post("/accounts:confirm-email", {"email": email, "code": code, "password": password})
 
     async def owner(self, email: str | None = None) -> Person:
         """A person who is signed in as an organisation's owner."""

@@ -21,6 +21,7 @@ from sqlalchemy import text
 from lotpro_identity.accounts.domain import EmailInvalid, normalised_email
 from lotpro_identity.db import AUTHENTICATOR
 from lotpro_identity.passwords.hashing import Passwords
+from lotpro_identity.sessions.tokens import TICKET
 from lotpro_kit.caller import system
 from services.identity.tests.conftest import PASSWORD, PREFIX, Identity, claims_of
 from services.identity.tests.factors.test_managing import trusted
@@ -62,7 +63,7 @@ async def signed_up(identity: Identity, password: str) -> str:
     answer = await identity.post("/accounts", identity.sign_up_body(email) | {"password": password})
     assert answer.status_code == 202, answer.text
     code = (await identity.mailed(email)).code
-    assert (await identity.post("/accounts:confirm-email", {"email": email, "code": code})).status_code == 200
+    assert (await identity.confirm(email, code, password)).status_code == 200
     return email
 
 
@@ -71,7 +72,7 @@ async def test_a_password_typed_in_another_form_is_the_same_and_one_that_only_lo
 ) -> None:
     password = "sieben-leise-plätze-ﬁnal-42"
     email = await signed_up(identity, password)
-    right = (200, "enrolment_required")
+    right = (200, "confirmation_required")
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         assert await sign_in(identity, email, unicodedata.normalize(form, password)) == right
     identity.clock.advance(timedelta(minutes=15))
@@ -202,7 +203,7 @@ async def test_what_is_not_six_digits_is_no_code(identity: Identity, code: objec
     owner = await identity.owner()
     for path, body in (
         ("/sessions", {"email": owner.email, "password": PASSWORD, "totp": code}),
-        ("/accounts:confirm-email", {"email": owner.email, "code": code}),
+        ("/accounts:confirm-email", {"email": owner.email, "code": code, "password": PASSWORD}),
     ):
         assert problem(await identity.post(path, body)) == (422, "request.invalid"), path
 
@@ -210,8 +211,8 @@ async def test_what_is_not_six_digits_is_no_code(identity: Identity, code: objec
 async def test_a_confirmation_code_confirms_once_in_any_number_of_parallel_tries(identity: Identity) -> None:
     email = nobody()
     await identity.post("/accounts", identity.sign_up_body(email))
-    body = {"email": email, "code": (await identity.mailed(email)).code}
-    answers = await asyncio.gather(*(identity.post("/accounts:confirm-email", body) for _ in range(8)))
+    code = (await identity.mailed(email)).code
+    answers = await asyncio.gather(*(identity.confirm(email, code) for _ in range(8)))
     statuses = Counter(answer.status_code for answer in answers)
     assert statuses[200] == 1
     assert set(statuses) <= {200, 422, 429}
@@ -262,8 +263,6 @@ def forged(part: str) -> Callable[[Identity, str], str]:
                 header["alg"], signing = "RS256", RSAKey.generate_key(2048)
             case "typ":
                 header["typ"] = "JWT"
-            case "ticket":
-                header["typ"] = "lotpro-ticket+jwt"
             case "expired":
                 claims["exp"] = now
             case "from the future":
@@ -287,7 +286,7 @@ def forged(part: str) -> Callable[[Identity, str], str]:
 
 @pytest.mark.parametrize(
     "part",
-    ["none", "signature", "another key", "key in header", "public key as secret", "another algorithm", "typ", "ticket",
+    ["none", "signature", "another key", "key in header", "public key as secret", "another algorithm", "typ",
      "expired", "from the future", "not before", "issuer", "audience", "no expiry", "no session", "subject"],
 )
 async def test_a_token_with_anything_wrong_opens_nothing(identity: Identity, part: str) -> None:
@@ -314,17 +313,41 @@ async def test_clocks_may_differ_by_five_seconds_and_an_end_is_an_end(identity: 
     assert problem(await identity.get("/accounts/me", token=owner.access_token)) == (401, "auth.invalid_token")
 
 
-@pytest.mark.parametrize("part", ["none", "signature", "typ", "expired", "garbage", "access token"])
+def sealed_for_something_else(identity: Identity, good: str) -> str:
+    """A ticket's content under the right key, and yet no ticket."""
+    keyring = identity.runtime.keyring
+    content = keyring.unwrap(base64.urlsafe_b64decode(good), context=TICKET)
+    return base64.urlsafe_b64encode(keyring.wrap(content, context="another")).decode()
+
+
+FORGED_TICKETS: dict[str, Callable[[Identity, str], str]] = {
+    "altered": lambda _, good: good[:60] + ("A" if good[60] != "A" else "B") + good[61:],
+    "cut": lambda _, good: good[:-4],
+    "too short": lambda _, __: "AAAA",
+    "garbage": lambda _, __: "A" * 200,
+    "not base64": lambda _, __: "\u00e4" * 40,
+    "sealed for something else": sealed_for_something_else,
+}
+
+
+@pytest.mark.parametrize("part", [*FORGED_TICKETS, "access token"])
 async def test_a_forged_ticket_is_a_wrong_code(identity: Identity, part: str) -> None:
     owner = await identity.owner()
     identity.clock.advance(timedelta(seconds=30))
     first = await identity.post("/sessions", {"email": owner.email, "password": PASSWORD})
     good = first.json()["ticket"]
-    bad = {"garbage": "A" * 200, "access token": owner.access_token}.get(part) or forged(part)(identity, good)
+    bad = owner.access_token if part == "access token" else FORGED_TICKETS[part](identity, good)
     answer = await identity.post("/sessions", {"ticket": bad, "totp": identity.code(owner)})
     assert problem(answer) == WRONG
     right = await identity.post("/sessions", {"ticket": good, "totp": identity.code(owner)})
     assert right.json()["status"] == "signed_in", "the forged one used up nothing"
+
+
+async def test_a_ticket_is_no_access_token(identity: Identity) -> None:
+    owner = await identity.owner()
+    first = await identity.post("/sessions", {"email": owner.email, "password": PASSWORD})
+    refused = await identity.get("/accounts/me", token=first.json()["ticket"])
+    assert problem(refused) == (401, "auth.invalid_token")
 
 
 @pytest.mark.parametrize("given", ["A" * 43, "", "\u00e4" * 20, "of another person"])

@@ -68,7 +68,8 @@ async def test_without_a_second_factor_nothing_but_enrolment_works(identity: Ide
         assert (refused.status_code, refused.json()["code"]) == (403, "auth.factor_required")
     assert (await identity.get("/members", token=token)).status_code == 403
     signed_in = await identity.post("/sessions", {"email": person.email, "password": PASSWORD})
-    assert signed_in.json()["status"] == "enrolment_required"
+    assert signed_in.json()["status"] == "confirmation_required"
+    assert signed_in.json()["access_token"] is None
 
 
 async def test_an_enrolment_token_cannot_replace_a_factor(identity: Identity) -> None:
@@ -130,7 +131,7 @@ async def test_each_further_guess_waits_twice_as_long_and_the_tenth_is_the_last(
 async def test_a_confirmation_code_ends_after_five_wrong_tries_ten_minutes_or_a_newer_one(identity: Identity) -> None:
     async def wrong(email: str, right: str) -> int:
         other = f"{(int(right) + 1) % 1_000_000:06d}"
-        return (await identity.post("/accounts:confirm-email", {"email": email, "code": other})).status_code
+        return (await identity.confirm(email, other)).status_code
 
     for how in ("tries", "time", "newer"):
         email = f"{uuid4().hex[:12]}@prairie-motors.com"
@@ -145,7 +146,7 @@ async def test_a_confirmation_code_ends_after_five_wrong_tries_ten_minutes_or_a_
         else:
             await identity.post("/codes:resend", {"email": email})
             assert (await identity.mailed(email)).code != code
-        refused = await identity.post("/accounts:confirm-email", {"email": email, "code": code})
+        refused = await identity.confirm(email, code)
         assert (refused.status_code, refused.json()["code"]) == (422, "identity.code_invalid"), how
 
 

@@ -147,8 +147,8 @@ async def test_a_confirmation_code_for_nobody_is_refused_like_a_wrong_one(identi
     known, unknown = Person(await unconfirmed(identity)), Person(nobody())
     wrong = "000000" if (await identity.mailed(known.email)).code != "000000" else "000001"
     answers = {
-        str(told(await identity.post("/accounts:confirm-email", {"email": person.email, "code": wrong})))
-        for person in (known, unknown)
+        str(told(await identity.confirm(person.email, wrong, password)))
+        for person in (known, unknown) for password in (PASSWORD, WRONG)
     }
     assert len(answers) == 1
 

@@ -150,8 +150,9 @@ async def test_tokens_of_a_deactivated_person_end_on_the_next_request(directory:
     await lives.post("/passwords:request-reset", {"email": email})
     reset = {"token": (await lives.mailed(email)).code, "password": "another-quiet-lot-42"}
     assert (await lives.post("/passwords:reset", reset)).status_code < 300
-    signed_in = await lives.post("/sessions", {"email": email, "password": "another-quiet-lot-42"})
-    person = await lives.enrolled(Person(email), signed_in.json()["access_token"])
+    await lives.post("/sessions", {"email": email, "password": "another-quiet-lot-42"})
+    confirmed = await lives.confirm(email, (await lives.mailed(email)).code, "another-quiet-lot-42")
+    person = await lives.enrolled(Person(email), confirmed.json()["access_token"])
     assert (await lives.get("/organisations/current", token=person.access_token)).status_code == 200
     await directory.patch(user, {"op": "replace", "path": "active", "value": False})
 

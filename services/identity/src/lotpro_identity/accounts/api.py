@@ -49,12 +49,22 @@ def router(database: Database, ports: Ports) -> APIRouter:
             )
         return Accepted()
 
-    @routes.post("/accounts:confirm-email", responses=api.problems(CodeInvalid, EmailInvalid, TooManyAttempts))
+    @routes.post("/accounts:confirm-email", responses=api.problems(CodeInvalid, EmailInvalid, TooManyAttempts, Busy))
     async def confirm_email(body: ConfirmEmail, caller: api.Anyone) -> Enrolment:
-        """Confirm the address with the code from the e-mail; the token answered only enrols a second factor."""
+        """Confirm the address with the mailed code and one's password; the token answered only enrols a second factor.
+
+        A sign-up of somebody else with the same address has another password, and is thereby not confirmed.
+        """
         async with database.begin(as_authenticator(caller)) as session:
-            account = await service.confirm_email(session, caller, ports, email=body.email, code=body.code)
-        return Enrolment(**enrolment_token(ports, service.refuse_code(account)))
+            account = await service.account_to_confirm(session, caller, ports, email=body.email)
+        right = await ports.passwords.verify(
+            body.password.get_secret_value(), account.password_hash if account else None
+        )
+        async with database.begin(as_authenticator(caller)) as session:
+            confirmed = await service.confirm_email(
+                session, caller, ports, account=account, password_right=right, code=body.code
+            )
+        return Enrolment(**enrolment_token(ports, service.refuse_code(confirmed)))
 
     @routes.post("/codes:resend", status_code=202, responses=api.problems(EmailInvalid, TooManyAttempts))
     async def resend_code(body: ResendCode, caller: api.Anyone) -> Accepted:

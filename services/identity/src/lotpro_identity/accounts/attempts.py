@@ -1,18 +1,18 @@
 """Counting guesses: a try is reserved before it is judged, so parallel guesses cannot exceed the limit."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import delete, select, text
+from sqlalchemy import ARRAY, LargeBinary, bindparam, case, delete, func, select, text, update
 
 from lotpro_identity.accounts.models import ATTEMPTS
 from lotpro_kit import errors
-from lotpro_kit.db import Database, Session, fetch
+from lotpro_kit.db import Database, Session, Statement, fetch
 
 #: "10 per 15 min" for an account from one address; more for an account from everywhere and for one address.
 #: The first is so for any 15 minutes, for it begins anew only after as long without a try; the others' windows follow
@@ -44,12 +44,30 @@ Limit = tuple[bytes, int, bool]
 #: The migration's function; what it refuses it has not counted, because the statement is undone.
 _RESERVE = "SELECT reserve_tries($1, $2, $3, $4, $5, $6)"
 _REFUSED = "LT429"
-_GIVE_BACK = """
-WITH locked AS (SELECT key FROM attempts WHERE key = ANY($1::bytea[]) ORDER BY key FOR UPDATE)
-UPDATE attempts SET count = CASE WHEN attempts.key = ANY($2::bytea[]) THEN 0 ELSE greatest(count - 1, 0) END
-FROM locked WHERE attempts.key = locked.key
-"""
-_TRIES = "SELECT key, count FROM attempts WHERE key = ANY($1::bytea[]) AND window_started_at > $2"
+_LOCKED = (
+    select(ATTEMPTS.c.key)
+    .where(ATTEMPTS.c.key == func.any(bindparam("tries", type_=ARRAY(LargeBinary))))
+    .order_by(ATTEMPTS.c.key)
+    .with_for_update()
+    .cte("locked")
+)
+#: What `forgive` does, for whoever writes something else with it; `forgiving` are its parameters.
+FORGIVE = (
+    update(ATTEMPTS)
+    .where(ATTEMPTS.c.key == _LOCKED.c.key)
+    .values(
+        count=case(
+            (ATTEMPTS.c.key == func.any(bindparam("tries_that_wait", type_=ARRAY(LargeBinary))), 0),
+            else_=func.greatest(ATTEMPTS.c.count - 1, 0),
+        )
+    )
+)
+_FORGIVE = Statement(FORGIVE)
+#: The counts of keys in their present windows, for whoever asks for them together with something else; see `Asked`.
+TRIES = select(ATTEMPTS.c.key, ATTEMPTS.c.count).where(
+    ATTEMPTS.c.key == func.any(bindparam("tried", type_=ARRAY(LargeBinary))),
+    ATTEMPTS.c.window_started_at > bindparam("tried_since"),
+)
 
 
 def limits_of(kind: str, *, account: str, ip: str, device: UUID | None = None) -> list[Limit]:
@@ -160,22 +178,31 @@ class Tries:
     codes: int
 
 
-async def tries(session: Session, *, email: str, account_id: UUID, ip: str, now: datetime) -> Tries:
-    """What was tried on an account, and from an address for any account."""
-    keys = [
-        _key("password", "account", email), _key("factor", "account", str(account_id)), _key("password", "ip", ip),
-        _key("accounts", ip), _key("send", "account", str(account_id)),
-    ]
-    counts: dict[bytes, int] = dict(await fetch(session, _TRIES, keys, now - WINDOW))
-    return Tries(*(counts.get(key, 0) for key in keys))
+class Asked:
+    """A question for `Tries`: what was tried on an account, and from an address for any account."""
+
+    def __init__(self, *, email: str, account_id: UUID, ip: str, now: datetime) -> None:
+        self._keys = [
+            _key("password", "account", email), _key("factor", "account", str(account_id)), _key("password", "ip", ip),
+            _key("accounts", ip), _key("send", "account", str(account_id)),
+        ]
+        #: The parameters of TRIES.
+        self.parameters: dict[str, object] = {"tried": self._keys, "tried_since": now - WINDOW}
+
+    def answered(self, rows: Iterable[tuple[bytes, int]]) -> Tries:
+        """What the rows of TRIES say."""
+        counts = dict(rows)
+        return Tries(*(counts.get(key, 0) for key in self._keys))
 
 
-async def forgive(session: Session, *limits: list[Limit]) -> None:
+async def forgive(session: Session, limits: list[Limit]) -> None:
     """Forget the tries that had to wait, after one succeeded; that one is no guess and is given back to the others."""
-    every = [entry for group in limits for entry in group]
-    await fetch(
-        session, _GIVE_BACK, [key for key, _, _ in every], [key for key, _, slowed in every if slowed]
-    )
+    await _FORGIVE.all(session, **forgiving(limits))
+
+
+def forgiving(limits: Sequence[Limit]) -> dict[str, object]:
+    """The parameters of FORGIVE."""
+    return {"tries": [key for key, _, _ in limits], "tries_that_wait": [key for key, _, slowed in limits if slowed]}
 
 
 async def forget(session: Session, *, before: datetime) -> int:

@@ -95,6 +95,11 @@ class Account:
         return self.status in ENDED
 
     @property
+    def is_unproven(self) -> bool:
+        """Whether nobody has shown yet that the address is theirs: whoever signed up with it may be anybody."""
+        return self.is_active and self.email_confirmed_at is None
+
+    @property
     def may_sign_in(self) -> bool:
         """Whether its password opens anything."""
         return self.is_active and self.email_confirmed_at is not None and self.reset_required_at is None

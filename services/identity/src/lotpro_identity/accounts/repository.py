@@ -24,15 +24,9 @@ async def by_id(session: Session, account_id: UUID) -> Account | None:
     return Account(*row) if row else None
 
 
-_OF_EMAIL = select(*_COLUMNS).where(ACCOUNTS.c.email == bindparam("email"))
-_OF_ID = select(*_COLUMNS).where(ACCOUNTS.c.id == bindparam("account_id"))
-_BY_ID, _READ_BY_EMAIL, _READ_BY_ID = Statement(_OF_ID), Query(_OF_EMAIL), Query(_OF_ID)
-
-
-async def read_by_email(reader: Reader, email: str) -> Account | None:
-    """The account with a normalised address, in one round trip."""
-    row = await reader.one_or_none(_READ_BY_EMAIL, email=email)
-    return Account(*row) if row else None
+OF_EMAIL = select(*_COLUMNS).where(ACCOUNTS.c.email == bindparam("email"))
+OF_ID = select(*_COLUMNS).where(ACCOUNTS.c.id == bindparam("account_id"))
+_BY_ID, _READ_BY_ID = Statement(OF_ID), Query(OF_ID)
 
 
 async def read_by_id(reader: Reader, account_id: UUID) -> Account | None:

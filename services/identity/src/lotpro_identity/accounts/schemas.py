@@ -73,10 +73,11 @@ class Accepted(Answer):
 
 
 class ConfirmEmail(Body):
-    """The code from the e-mail."""
+    """The code from the e-mail, and the password of whoever asked for it: two different means."""
 
     email: Email
     code: Code
+    password: Password
 
 
 class ResendCode(Body):

@@ -32,6 +32,9 @@ from lotpro_kit.caller import Caller
 from lotpro_kit.db import Reader, Session
 
 PHONE = "accounts.phone"
+#: The columns of `Account` for an `account_id`, or for a normalised `email`, for whoever asks for them together with
+#: something else.
+OF_ID, OF_EMAIL = repository.OF_ID, repository.OF_EMAIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,9 @@ class Details:
     position: str | None
 
 
-async def read(reader: Reader, *, account_id: UUID | None = None, email: str = "") -> Account | None:
-    """An account by its id, or by a normalised address, in one round trip: for what is asked at every sign-in."""
-    if account_id is not None:
-        return await repository.read_by_id(reader, account_id)
-    return await repository.read_by_email(reader, email)
+async def read(reader: Reader, account_id: UUID) -> Account | None:
+    """The account with an id, in one round trip: for what is asked at every sign-in."""
+    return await repository.read_by_id(reader, account_id)
 
 
 async def find_by_email(session: Session, email: str) -> Account | None:
@@ -191,16 +192,46 @@ async def add_without_password(session: Session, ports: Ports, *, name: str, ema
         raise EmailTaken from error
 
 
-async def confirm_email(session: Session, caller: Caller, ports: Ports, *, email: str, code: str) -> Account | None:
-    """The account whose address the code confirms, or None; commit in both cases, for the try counts."""
-    now = ports.clock()
+async def sign_up_again(
+    session: Session, ports: Ports, account_id: UUID, *, name: str, password_hash: str, phone: str | None
+) -> None:
+    """Put what the last sign-up said in place of what the one before did; neither has shown whose the address is."""
+    key = await ports.keyring.for_subject(session, account_id)
+    values: dict[str, object] = {
+        "name": name, "password_hash": password_hash, "phone": key.encrypt(phone, context=PHONE) if phone else None,
+    }
+    await repository.change_fields(session, account_id, values)
+
+
+async def mark_confirmed(session: Session, account_id: UUID, *, now: datetime) -> None:
+    """The address is theirs: somebody has shown the mailbox and the password."""
+    await repository.confirm_email(session, account_id, now=now)
+    await outbox.put(session, events_pb2.EmailConfirmed(user_id=str(account_id)))
+
+
+async def account_to_confirm(session: Session, caller: Caller, ports: Ports, *, email: str) -> Account | None:
+    """Whose address somebody is about to confirm, if anybody's; counts the try, which is to be committed first."""
     address = normalised_email(email)
-    await attempts.reserve(session, "code", account=address, ip=caller.origin.ip, now=now)
-    account = await repository.by_email(session, address)
-    if account is None or not account.is_active:
+    await attempts.reserve(session, "code", account=address, ip=caller.origin.ip, now=ports.clock())
+    return await repository.by_email(session, address)
+
+
+async def confirm_email(
+    session: Session, caller: Caller, ports: Ports, *, account: Account | None, password_right: bool, code: str
+) -> Account | None:
+    """The account, when the code is right and the password was; else None. Commit in both cases, for the try counts.
+
+    By the mailbox alone a person would confirm what somebody else has signed up with their address, and that one's
+    password. A password that another sign-up has replaced since it was looked at is wrong. Nor does a password open
+    anything of an account that was locked.
+    """
+    now = ports.clock()
+    locked = (await repository.lock(session, {account.id})).get(account.id) if account is not None else None
+    if account is None or locked is None or not locked.is_active:
         return None
     right, challenge = await challenges.answer_code(
-        session, account_id=account.id, purpose=Purpose.CONFIRM_EMAIL, code=code, codes=ports.codes, now=now
+        session, account_id=account.id, purpose=Purpose.CONFIRM_EMAIL, code=code, codes=ports.codes, now=now,
+        besides=password_right and locked.password_hash == account.password_hash and locked.reset_required_at is None,
     )
     await ports.security_log.record(
         session, caller, "identity:email:confirm", at=now, success=right, actor_id=account.id,
@@ -208,9 +239,9 @@ async def confirm_email(session: Session, caller: Caller, ports: Ports, *, email
     )
     if not right:
         return None
-    await repository.confirm_email(session, account.id, now=now)
-    await outbox.put(session, events_pb2.EmailConfirmed(user_id=str(account.id)))
-    return account
+    if locked.email_confirmed_at is None:
+        await mark_confirmed(session, account.id, now=now)
+    return locked
 
 
 async def resend_code(session: Session, caller: Caller, ports: Ports, *, email: str) -> None:
@@ -219,7 +250,7 @@ async def resend_code(session: Session, caller: Caller, ports: Ports, *, email: 
     address = normalised_email(email)
     await attempts.reserve(session, "resend", account=address, ip=caller.origin.ip, now=now)
     account = await repository.by_email(session, address)
-    if account is not None and account.is_active and account.email_confirmed_at is None:
+    if account is not None and account.is_unproven:
         await challenges.open_challenge(
             session, purpose=Purpose.CONFIRM_EMAIL, account_id=account.id, org_id=None, now=now
         )
@@ -311,7 +342,7 @@ def _sealed_values(changes: dict[str, str | None]) -> dict[str, str | None]:
 
 
 def refuse_code(account: Account | None) -> Account:
-    """The account, or CodeInvalid where there is none."""
+    """The account, or CodeInvalid where there is none; the way out is the same whoever else signed up meanwhile."""
     if account is None:
-        raise CodeInvalid
+        raise CodeInvalid("Code or password is wrong. Ask for a new code; if that does not help, sign up again.")
     return account

@@ -80,14 +80,14 @@ async def open_challenge(
 
 async def answer_code(
     session: Session, *, account_id: UUID, purpose: Purpose, code: str, codes: Codes, now: datetime,
-    binding: str | None = None,
+    binding: str | None = None, besides: bool = True,
 ) -> tuple[bool, Row[Any] | None]:
     """Judge a code for the account's newest challenge and use the challenge up when it is right.
 
     Answers whether it was, and the challenge's row.
 
     The try is counted first; the fifth wrong one ends the challenge. A right code for another request than the one it
-    was opened for is a wrong one. The caller commits either way.
+    was opened for is a wrong one, and so is one without what had to be right `besides`. The caller commits either way.
     """
     found = await session.execute(
         select(CHALLENGES)
@@ -100,7 +100,7 @@ async def answer_code(
     if row is None or not _open(row, now) or row.tries >= TRIES:
         return False, row
     ours = row.binding is None or (binding is not None and hmac.compare_digest(row.binding, _bound(binding)))
-    right = hmac.compare_digest(codes.code(row.id, row.salt), code) and ours
+    right = hmac.compare_digest(codes.code(row.id, row.salt), code) and ours and besides
     await session.execute(
         update(CHALLENGES)
         .where(CHALLENGES.c.id == row.id)

@@ -76,9 +76,10 @@ def router(database: Database, ports: Ports) -> APIRouter:
             return recovery_codes, None
         # Whom an organisation's provider vouched for in the first step begins in that organisation.
         federated = caller.org_id if is_federated(caller.amr) else None
+        account, _ = await accounts.get_own(session, ports, account_id)
         return recovery_codes, await sessions.open_session(
-            session, caller, ports, account_id=account_id, amr=(*first_method(federated), domain.AMR[kind]),
-            factor=kind, org_id=federated,
+            session, caller, ports, account=account, amr=(*first_method(federated), domain.AMR[kind]), factor=kind,
+            org_id=federated,
         )
 
     @routes.post("/factors/totp", status_code=201, responses=api.problems(*_ADDING))

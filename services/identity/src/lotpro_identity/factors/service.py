@@ -1,6 +1,6 @@
 """Use cases of second factors: list, rename, remove, authenticator apps, recovery codes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Boolean, Row, bindparam, delete, func, insert, select, update
 
 from lotpro.identity.v1 import events_pb2
+from lotpro_identity.accounts import service as accounts
 from lotpro_identity.alerts import service as alerts
 from lotpro_identity.alerts.domain import Topic
 from lotpro_identity.db import DATA_KEYS
@@ -18,7 +19,7 @@ from lotpro_identity.organisations import service as organisations
 from lotpro_identity.ports import Ports
 from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
-from lotpro_kit.db import Query, Reader, Session, Statement
+from lotpro_kit.db import Reader, Session, Statement
 
 SECRET = "factors.secret"  # noqa: S105 - a column's name
 
@@ -51,14 +52,14 @@ async def kinds_of(session: Session, account_id: UUID) -> list[str]:
     return _usable(every, await organisations.forbidden_factors(session, account_id))
 
 
-_KINDS = Query(
-    select(FACTORS.c.kind).where(FACTORS.c.account_id == bindparam("account_id"), *IN_USE)
-)
+_OWNER = accounts.OF_EMAIL.with_only_columns(accounts.OF_EMAIL.selected_columns.id).scalar_subquery()
+#: The kinds in use of whoever has a normalised `email`, for whoever asks for them together with something else.
+KINDS_OF_EMAIL = select(FACTORS.c.kind).where(FACTORS.c.account_id == _OWNER, *IN_USE)
 
 
-async def read_kinds(reader: Reader, account_id: UUID) -> list[str]:
-    """The same as `kinds_of`, in two round trips at most: for what is asked at every sign-in."""
-    every = {str(row["kind"]) for row in await reader.all(_KINDS, account_id=account_id)}
+async def read_usable(reader: Reader, account_id: UUID, held: Iterable[tuple[str]]) -> list[str]:
+    """The same as `kinds_of`, from the rows of KINDS_OF_EMAIL: for what is asked at every sign-in."""
+    every = {kind for (kind,) in held}
     weak = every & {Kind.SMS, Kind.EMAIL}
     return _usable(every, await organisations.read_forbidden_factors(reader, account_id) if weak else frozenset())
 

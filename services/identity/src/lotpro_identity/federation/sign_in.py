@@ -195,7 +195,7 @@ class SigningInBySso:
                 raise domain.SsoFactorMissing
         elif row.honour_mfa and subject.has_second_factor(row.mfa_acr_values.split()):
             opened = await sessions.open_session(
-                session, self._caller, self._ports, account_id=account.id, org_id=row.org_id, amr=("fed", "mfa"),
+                session, self._caller, self._ports, account=account, org_id=row.org_id, amr=("fed", "mfa"),
                 factor=FACTOR, authenticated_at=subject.authenticated_at or _LONG_AGO,
             )
             return Arrived(account, row.org_id, transport, opened, kinds)

@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any
 
 from joserfc import jwt
-from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
 ALGORITHM = "ES256"
@@ -82,7 +81,7 @@ def _imported(given: Any) -> ECKey:
 
 
 class Signer:
-    """Signs and reads identity's own tokens; the keys are read on first use and may be replaced later."""
+    """Signs identity's tokens; the keys are read on first use and may be replaced later."""
 
     def __init__(self, source: Callable[[], str]) -> None:
         """`source` answers what the secret held when the process began."""
@@ -102,20 +101,7 @@ class Signer:
         key = (begun or self._keys[:1])[-1].key
         return jwt.encode({"alg": ALGORITHM, "kid": key.kid, "typ": typ}, dict(claims), key, algorithms=[ALGORITHM])
 
-    def read(self, token: str, *, typ: str, now: float) -> dict[str, Any] | None:
-        """The claims of a token of ours that has not expired, or None."""
-        try:
-            decoded = jwt.decode(token, self._set, algorithms=[ALGORITHM])
-        except (JoseError, ValueError, KeyError, TypeError):
-            return None
-        right = decoded.header.get("typ") == typ and float(decoded.claims.get("exp", 0)) > now
-        return dict(decoded.claims) if right else None
-
-    @property
-    def _set(self) -> KeySet:
-        return KeySet([one.key for one in self._keys])
-
     @property
     def jwks(self) -> dict[str, Any]:
         """The public keys: of what signs now, what signed before, and what will sign next."""
-        return dict(self._set.as_dict(private=False))
+        return dict(KeySet([one.key for one in self._keys]).as_dict(private=False))

@@ -218,7 +218,8 @@ def router(database: Database, ports: Ports) -> APIRouter:
             await reserve(session, "invitation", account=str(challenge_id), ip=caller.origin.ip, now=ports.clock())
             # Before anything is told or tried: who made the token up learns nothing of whoever was invited.
             invitation = await service.peek_invitation(session, ports, token=body.token)
-            known = await accounts.find_by_email(session, invitation.email)
+            found = await accounts.find_by_email(session, invitation.email)
+            known = found if found is not None and not found.is_unproven else None
             places = await service.names_around(session, org_id=invitation.org_id)
             if known is not None:
                 await reserve(session, "password", account=known.email, ip=caller.origin.ip, now=ports.clock())
@@ -232,9 +233,8 @@ def router(database: Database, ports: Ports) -> APIRouter:
             hashed = await ports.passwords.hash(password)
         async with database.begin(as_authenticator(caller)) as session:
             invitation = await service.invitation_for(session, ports, token=body.token)
-            account = known or await accounts.add_account(
-                session, ports, name=body.name, email=invitation.email, password_hash=hashed, phone=None,
-                confirmed_at=ports.clock(),
+            account = known or await service.add_invited(
+                session, caller, ports, name=body.name, email=invitation.email, password_hash=hashed
             )
             await service.join(session, caller, ports, invitation=invitation, account_id=account.id)
         return Enrolment(**enrolment_token(ports, account))

@@ -2,7 +2,9 @@
 
 import zoneinfo
 from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from lotpro_kit import errors
@@ -80,6 +82,15 @@ def check_grant(role: Role, store_id: UUID | None, *, whole_organisation: bool) 
         raise RoleNeedsStore
     if (role in ORGANISATION_ROLES or role is Role.STORE_ADMIN) and not whole_organisation:
         raise MayNotGrant
+
+
+class Membership(NamedTuple):
+    """What a person is in an organisation; of no use since it was suspended."""
+
+    org_id: UUID
+    store_id: UUID | None
+    role: str
+    suspended_at: datetime | None
 
 
 def roles_claim(memberships: Iterable[tuple[UUID | None, str]]) -> dict[str, list[str]]:

@@ -108,6 +108,28 @@ async def update_organisation(session: Session, org_id: UUID, *, version: int, c
     return changed.one_or_none() is not None
 
 
+async def rename_organisation(session: Session, org_id: UUID, name: str) -> int:
+    """Call an organisation something else, whatever it was; answers its version."""
+    renamed = await session.execute(
+        update(ORGANISATIONS)
+        .where(ORGANISATIONS.c.id == org_id)
+        .values(name=name, version=ORGANISATIONS.c.version + 1)
+        .returning(ORGANISATIONS.c.version)
+    )
+    return int(renamed.scalar_one())
+
+
+async def rename_stores(session: Session, org_id: UUID, name: str, *, time_zone: str) -> Rows:
+    """Call an organisation's stores something else; answers them: id, version."""
+    renamed = await session.execute(
+        update(STORES)
+        .where(STORES.c.org_id == org_id)
+        .values(name=name, time_zone=time_zone, version=STORES.c.version + 1)
+        .returning(STORES.c.id, STORES.c.version)
+    )
+    return renamed.all()
+
+
 async def set_suspended(session: Session, org_id: UUID, *, since: datetime | None) -> None:
     """Suspend an organisation, or take that back with None."""
     await session.execute(
@@ -130,12 +152,13 @@ async def memberships_of(session: Session, account_id: UUID) -> Rows:
     return await _MEMBERSHIPS_OF.all(session, account_id=account_id)
 
 
-_MEMBERSHIPS_OF = Statement(
+MEMBERSHIPS_OF = (
     select(MEMBERSHIPS.c.org_id, MEMBERSHIPS.c.store_id, MEMBERSHIPS.c.role, _SUSPENDED)
     .outerjoin(ORGANISATIONS, ORGANISATIONS.c.id == MEMBERSHIPS.c.org_id)
     .where(MEMBERSHIPS.c.account_id == bindparam("account_id"))
     .order_by(MEMBERSHIPS.c.created_at, MEMBERSHIPS.c.id)
 )
+_MEMBERSHIPS_OF = Statement(MEMBERSHIPS_OF)
 
 
 async def members(session: Session, org_id: UUID) -> Rows:

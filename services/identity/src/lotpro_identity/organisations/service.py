@@ -30,6 +30,8 @@ from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import Caller
 from lotpro_kit.db import Reader, Session
 
+#: What `memberships_of` answers for an `account_id`, for whoever asks for it together with something else.
+MEMBERSHIPS_OF = repository.MEMBERSHIPS_OF
 #: Names of places that a password is compared with; more than almost anybody works in.
 MOST_NAMES = 100
 
@@ -49,19 +51,23 @@ async def sign_up(
 ) -> None:
     """Open an account, its organisation and first store, and send a code; a known address changes nothing.
 
-    An address that signed up before and never confirmed gets a new code. Nothing tells the caller which it was.
+    Of an address that signed up before and never confirmed only the last sign-up counts, in everything it says, and it
+    gets a new code: the one before may be somebody else's. Nothing tells the caller which it was.
     """
     now = ports.clock()
     address = normalised_email(email)
     check_time_zone(time_zone)
     number = normalised_phone(phone) if phone else None
     await attempts.reserve(session, "sign_up", account=address, ip=caller.origin.ip, now=now)
-    known = await accounts.find_by_email(session, address)
-    if known is not None:
-        if known.is_active and known.email_confirmed_at is None:
-            await challenges.open_challenge(
-                session, purpose=Purpose.CONFIRM_EMAIL, account_id=known.id, org_id=None, now=now
+    found = await accounts.find_by_email(session, address)
+    if found is not None:
+        known = (await accounts.lock(session, {found.id}))[found.id]
+        if known.is_unproven:
+            await accounts.sign_up_again(
+                session, ports, known.id, name=name, password_hash=password_hash, phone=number
             )
+            org_id = await _rename_own(session, known.id, name=organisation, store=store, time_zone=time_zone)
+            await _ask_to_confirm(session, caller, ports, known.id, org_id=org_id)
         return
     account = await accounts.add_account(
         session, ports, name=name, email=address, password_hash=password_hash, phone=number, confirmed_at=None
@@ -70,12 +76,35 @@ async def sign_up(
         session, ports, caller, owner_id=account.id, name=organisation, store=store, time_zone=time_zone
     )
     await outbox.put(session, events_pb2.AccountSignedUp(user_id=str(account.id)))
+    await _ask_to_confirm(session, caller, ports, account.id, org_id=org_id)
+
+
+async def _rename_own(session: Session, account_id: UUID, *, name: str, store: str, time_zone: str) -> UUID | None:
+    """Call the organisation that a sign-up opened, and its store, as the next one does; answers which it is."""
+    for org_id in await _owned(session, account_id):
+        if any(row.account_id != account_id for row in await repository.members(session, org_id)):
+            continue
+        version = await repository.rename_organisation(session, org_id, name)
+        await outbox.put(session, events_pb2.OrganisationUpdated(org_id=str(org_id), version=version))
+        for store_id, store_version in await repository.rename_stores(session, org_id, store, time_zone=time_zone):
+            await outbox.put(
+                session,
+                events_pb2.StoreOpened(org_id=str(org_id), store_id=str(store_id), version=store_version),
+            )
+        return org_id
+    return None
+
+
+async def _ask_to_confirm(
+    session: Session, caller: Caller, ports: Ports, account_id: UUID, *, org_id: UUID | None
+) -> None:
+    now = ports.clock()
     await ports.security_log.record(
-        session, caller, "identity:account:sign_up", at=now, actor_id=account.id, org_id=org_id,
-        subject=("user", account.id),
+        session, caller, "identity:account:sign_up", at=now, actor_id=account_id, org_id=org_id,
+        subject=("user", account_id),
     )
     await challenges.open_challenge(
-        session, purpose=Purpose.CONFIRM_EMAIL, account_id=account.id, org_id=org_id, now=now
+        session, purpose=Purpose.CONFIRM_EMAIL, account_id=account_id, org_id=org_id, now=now
     )
 
 
@@ -494,6 +523,28 @@ async def invitation_for(session: Session, ports: Ports, *, token: str) -> Row[A
         raise CodeInvalid
     found: Row[Any] = invitation
     return found
+
+
+async def add_invited(
+    session: Session, caller: Caller, ports: Ports, *, name: str, email: str, password_hash: str
+) -> Account:
+    """The account of somebody who has shown by an invitation's token that the address is theirs.
+
+    Of a sign-up with it that nobody has confirmed nothing stays: it may have been anybody's. Raises CodeInvalid where
+    one was confirmed meanwhile.
+    """
+    found = await accounts.find_by_email(session, email)
+    if found is None:
+        return await accounts.add_account(
+            session, ports, name=name, email=email, password_hash=password_hash, phone=None,
+            confirmed_at=ports.clock(),
+        )
+    if not (await accounts.lock(session, {found.id}))[found.id].is_unproven:
+        raise CodeInvalid
+    await leave_all(session, caller, ports, account_id=found.id)
+    await accounts.sign_up_again(session, ports, found.id, name=name, password_hash=password_hash, phone=None)
+    await accounts.mark_confirmed(session, found.id, now=ports.clock())
+    return (await accounts.lock(session, {found.id}))[found.id]
 
 
 async def join(session: Session, caller: Caller, ports: Ports, *, invitation: Row[Any], account_id: UUID) -> None:

@@ -70,7 +70,8 @@ def router(database: Database, ports: Ports) -> APIRouter:
                 device_token=body.device_token or request.cookies.get(DEVICE_COOKIE),
             )
             if not known.kinds:
-                return _enrolment(ports, known)
+                await steps.ask_to_confirm(known)
+                return SignedIn(status="confirmation_required")
             if not body.factor:
                 opened = await steps.by_device(known, stays=body.stay_signed_in)
                 if opened is None:

@@ -106,7 +106,8 @@ class SignedIn(Answer):
     """Where signing in has come to; which fields are there depends on `status`.
 
     `signed_in`: tokens (unless they went into cookies). `factor_required`: a ticket for step two.
-    `enrolment_required`: a token that only enrols a second factor.
+    `enrolment_required`: a token that only enrols a second factor. `confirmation_required`: there is no second factor
+    yet; a code was mailed, and with it `POST /accounts:confirm-email` answers such a token.
     """
 
     status: str = Field(examples=["signed_in"])

@@ -18,7 +18,7 @@ from lotpro_identity.breakglass import service as breakglass
 from lotpro_identity.devices import service as devices
 from lotpro_identity.factors.domain import Kind
 from lotpro_identity.organisations import service as organisations
-from lotpro_identity.organisations.domain import roles_claim
+from lotpro_identity.organisations.domain import Membership, roles_claim
 from lotpro_identity.ports import Ports
 from lotpro_identity.revocations import service as revocations
 from lotpro_identity.risk import domain as risk
@@ -34,32 +34,36 @@ from lotpro_identity.sessions.domain import (
 )
 from lotpro_identity.sessions.models import REFRESH_TOKENS, SESSIONS
 from lotpro_identity.sessions.tokens import Opened, access_token, session_lifetime
-from lotpro_kit import errors, ids
+from lotpro_kit import errors, ids, outbox
 from lotpro_kit.caller import ALL_STORES, Caller
-from lotpro_kit.db import Session, Statement
+from lotpro_kit.db import Session, Statement, together
 
 USER_AGENT, IP = "sessions.user_agent", "sessions.ip"
 
-_EARLIER = Statement(
-    select(
-        func.count(),
-        func.bool_or(SESSIONS.c.agent_index == bindparam("agent")),
-        func.bool_or(SESSIONS.c.network_index == bindparam("network")),
-        func.max(SESSIONS.c.last_used_at),
-    ).where(SESSIONS.c.account_id == bindparam("account_id"))
-)
+_EARLIER = select(
+    func.count().label("sessions"),
+    func.bool_or(SESSIONS.c.agent_index == bindparam("agent")).label("agent"),
+    func.bool_or(SESSIONS.c.network_index == bindparam("network")).label("network"),
+    func.max(SESSIONS.c.last_used_at).label("last"),
+).where(SESSIONS.c.account_id == bindparam("account_id"))
+_ACCESS = {"account": accounts.OF_ID, "memberships": organisations.MEMBERSHIPS_OF}
+_PAST = {"tries": attempts.TRIES, "earlier": _EARLIER}
+#: What has to be known before tokens are made, before a sign-in is judged, and for both at once.
+_READ_ACCESS, _READ_PAST = Statement(together(**_ACCESS)), Statement(together(**_PAST))
+_READ_BOTH = Statement(together(**_ACCESS, **_PAST))
 _OPENED = (
     insert(SESSIONS)
     .values({column.name: bindparam(column.name) for column in SESSIONS.c if column.name != "revoked_at"})
     .returning(SESSIONS.c.id, SESSIONS.c.created_at)
     .cte("opened")
 )
-#: A session and its first refresh token in one round trip.
-_OPEN = Statement(
-    insert(REFRESH_TOKENS).from_select(
+#: A session, its first refresh token and what is forgiven for it.
+_OPEN = outbox.Writes(
+    token=insert(REFRESH_TOKENS).from_select(
         ["digest", "session_id", "created_at"],
         select(bindparam("digest", type_=REFRESH_TOKENS.c.digest.type), _OPENED.c.id, _OPENED.c.created_at),
-    )
+    ),
+    forgiven=attempts.FORGIVE,
 )
 
 
@@ -68,7 +72,7 @@ async def open_session(
     caller: Caller,
     ports: Ports,
     *,
-    account_id: UUID,
+    account: Account,
     amr: tuple[str, ...],
     factor: str,
     aal: str = "aal2",
@@ -76,20 +80,23 @@ async def open_session(
     stays: bool = False,
     org_id: UUID | None = None,
     authenticated_at: datetime | None = None,
+    tries: Sequence[attempts.Limit] = (),
 ) -> Opened:
     """A new session with its first tokens; where it was opened is encrypted under the person's key.
 
     `org_id` is the organisation whose provider vouches for the person: the session is in it and in no other.
-    `authenticated_at` is when they proved who they are, if that was not now.
+    `authenticated_at` is when they proved who they are, if that was not now; `tries` are forgiven for it.
 
     What is unusual about it is told to the owner and the security log. With `trust` the device is trusted from now on;
     with `stays` a browser keeps the session when it is closed.
-    Raises CredentialsInvalid for an account that was closed or locked meanwhile.
+    Raises CredentialsInvalid for an account that was closed or locked since it was read.
     """
-    now = ports.clock()
+    now, account_id = ports.clock(), account.id
     session_id, proven_at = ids.new(), authenticated_at or now
+    sign_in = _SignIn(caller, ports, account)
+    [known] = await _READ_BOTH.all(session, **sign_in.parameters)
     try:
-        access = await access_of(session, ports, account_id, org_id=org_id, only=org_id is not None)
+        access = await _access(session, ports, account_id, known, org_id=org_id, only=org_id is not None)
     except SessionOver as closed:
         # The password was right a moment ago; the account was closed since.
         raise CredentialsInvalid from closed
@@ -98,21 +105,21 @@ async def open_session(
     await accounts.note_activity(session, account_id, noted=access.account.last_active_at, now=now)
     if factor != Kind.EMAIL:
         await accounts.note_other_means(session, access.account)
-    await _judge(session, caller, ports, access.account, org_id=access.org_id, session_id=session_id)
-    agent, network = _indexes(caller, ports, account_id)
+    found = risk.signals(await _seen(session, ports, sign_in, known))
+    await _tell(session, caller, ports, found, account_id=account_id, org_id=access.org_id, session_id=session_id)
     key = await ports.keyring.for_subject(session, account_id)
     refresh_token = _new_refresh_token()
-    await _OPEN.all(
-        session, id=session_id, account_id=account_id, org_id=access.org_id, aal=aal, amr=" ".join(amr),
-        created_at=now, authenticated_at=proven_at, last_used_at=now, agent_index=agent, network_index=network,
-        stays=stays,
+    event = ports.security_log.event(
+        caller, "identity:session:create", at=now, actor_id=account_id, org_id=access.org_id,
+        session_id=session_id, subject=("user", account_id), factor=factor,
+    )
+    await _OPEN.make(
+        session, event, id=session_id, account_id=account_id, org_id=access.org_id, aal=aal, amr=" ".join(amr),
+        created_at=now, authenticated_at=proven_at, last_used_at=now, agent_index=sign_in.agent,
+        network_index=sign_in.network, stays=stays,
         user_agent=key.encrypt(caller.origin.user_agent, context=USER_AGENT),
         ip=key.encrypt(caller.origin.ip, context=IP), expires_at=now + session_lifetime(),
-        digest=digest(refresh_token),
-    )
-    await ports.security_log.record(
-        session, caller, "identity:session:create", at=now, actor_id=account_id, org_id=access.org_id,
-        session_id=session_id, subject=("user", account_id), factor=factor,
+        digest=digest(refresh_token), **attempts.forgiving(tries),
     )
     token = access_token(
         ports, account_id=account_id, session_id=session_id, access_version=access.version, org_id=access.org_id,
@@ -121,23 +128,40 @@ async def open_session(
     device_token = (
         await devices.trust(session, caller, ports, account_id=account_id, org_id=access.org_id) if trust else None
     )
-    return Opened(session_id, token, refresh_token, access.account.email, device_token, stays)
+    return Opened(session_id, token, refresh_token, device_token, stays)
+
+
+class _SignIn:
+    """Who signs in from where, as the questions about it want it."""
+
+    def __init__(self, caller: Caller, ports: Ports, account: Account) -> None:
+        self.account, self.ip = account, caller.origin.ip
+        self.agent = self._index(ports, caller.origin.user_agent, USER_AGENT)
+        self.network = self._index(ports, network_of(caller.origin.ip), IP)
+        self.tries = attempts.Asked(email=account.email, account_id=account.id, ip=self.ip, now=ports.clock())
+        self.parameters: dict[str, object] = {
+            "account_id": account.id, "agent": self.agent, "network": self.network, **self.tries.parameters,
+        }
+
+    def _index(self, ports: Ports, value: str, context: str) -> bytes:
+        return ports.blind_index.of(f"{self.account.id}:{value}", context=context)
 
 
 async def seen(session: Session, caller: Caller, ports: Ports, *, account: Account) -> risk.Seen:
     """What is known of a sign-in before it happens."""
-    now = ports.clock()
-    agent, network = _indexes(caller, ports, account.id)
-    tried = await attempts.tries(
-        session, email=account.email, account_id=account.id, ip=caller.origin.ip, now=now
-    )
-    [(count, known_agent, known_network, last)] = await _EARLIER.all(
-        session, account_id=account.id, agent=agent, network=network
-    )
+    sign_in = _SignIn(caller, ports, account)
+    [known] = await _READ_PAST.all(session, **sign_in.parameters)
+    return await _seen(session, ports, sign_in, known)
+
+
+async def _seen(session: Session, ports: Ports, sign_in: _SignIn, known: Any) -> risk.Seen:
+    now, account = ports.clock(), sign_in.account
+    tried = sign_in.tries.answered(known.tries)
+    [(count, known_agent, known_network, last)] = known.earlier
     if not count and now - account.created_at > session_lifetime():
         # Their sessions are forgotten after that long; the account is none that begins.
         count, last = 1, account.last_active_at
-    speed = await _speed(session, ports, account.id, ip=caller.origin.ip) if ports.places.are_known else 0.0
+    speed = await _speed(session, ports, account.id, ip=sign_in.ip) if ports.places.are_known else 0.0
     return risk.Seen(
         earlier_sessions=count, known_agent=bool(known_agent), known_network=bool(known_network),
         # The present try is among them.
@@ -166,18 +190,10 @@ async def _speed(session: Session, ports: Ports, account_id: UUID, *, ip: str) -
     return distance / max(hours, risk.SHORTEST_HOURS)
 
 
-def _indexes(caller: Caller, ports: Ports, account_id: UUID) -> tuple[bytes, bytes]:
-    def index(value: str, context: str) -> bytes:
-        return ports.blind_index.of(f"{account_id}:{value}", context=context)
-
-    return index(caller.origin.user_agent, USER_AGENT), index(network_of(caller.origin.ip), IP)
-
-
-async def _judge(
-    session: Session, caller: Caller, ports: Ports, account: Account, *, org_id: UUID | None, session_id: UUID
+async def _tell(
+    session: Session, caller: Caller, ports: Ports, found: list[risk.Signal], *, account_id: UUID,
+    org_id: UUID | None, session_id: UUID,
 ) -> None:
-    account_id = account.id
-    found = risk.signals(await seen(session, caller, ports, account=account))
     if risk.score(found) >= risk.HIGH:
         await alerts.tell(session, ports, Topic.UNUSUAL_SIGN_IN, account_id=account_id, org_id=org_id)
         await ports.security_log.record(
@@ -431,14 +447,22 @@ async def access_of(
     Nobody is moved to another organisation unasked: whoever is not a member any more, or suspended, is nothing until
     they switch. With `only` it is that organisation as a member, or SessionOver. Raises SessionOver.
     """
-    account = await accounts.find(session, account_id)
+    [known] = await _READ_ACCESS.all(session, account_id=account_id)
+    return await _access(session, ports, account_id, known, org_id=org_id, only=only)
+
+
+async def _access(
+    session: Session, ports: Ports, account_id: UUID, known: Any, *, org_id: UUID | None, only: bool
+) -> Access:
+    account = next((Account(*row) for row in known.account), None)
     if account is None or not account.is_active:
         raise SessionOver
-    rows = [row for row in await organisations.memberships_of(session, account_id) if row.suspended_at is None]
-    known = [row.org_id for row in rows]
-    if only and org_id not in known:
+    memberships = (Membership(*row) for row in known.memberships)
+    rows = [membership for membership in memberships if membership.suspended_at is None]
+    at_home = [row.org_id for row in rows]
+    if only and org_id not in at_home:
         raise SessionOver
-    chosen = next(iter(known), None) if org_id is None else org_id if org_id in known else None
+    chosen = next(iter(at_home), None) if org_id is None else org_id if org_id in at_home else None
     if chosen is None and (granted := await breakglass.granted(session, ports, account_id=account_id, org_id=org_id)):
         return Access(account, org_id, {ALL_STORES: [granted.role]}, granted.expires_at)
     roles = roles_claim((row.store_id, row.role) for row in rows if row.org_id == chosen)

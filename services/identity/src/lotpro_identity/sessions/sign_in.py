@@ -1,5 +1,6 @@
 """Signing in, step by step. Every try is counted in a transaction of its own before it is judged."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -8,6 +9,8 @@ from lotpro_identity.accounts import service as accounts
 from lotpro_identity.accounts.domain import Account, normalised_email
 from lotpro_identity.alerts import service as alerts
 from lotpro_identity.alerts.domain import Topic
+from lotpro_identity.challenges import service as challenges
+from lotpro_identity.challenges.domain import Purpose
 from lotpro_identity.db import as_authenticator
 from lotpro_identity.devices import service as devices
 from lotpro_identity.factors import codes, passkeys
@@ -21,10 +24,12 @@ from lotpro_identity.sessions.domain import CredentialsInvalid
 from lotpro_identity.sessions.schemas import PasskeyProof, SignIn
 from lotpro_identity.sessions.tokens import Opened, first_method, password_mark, read_ticket
 from lotpro_kit.caller import Caller
-from lotpro_kit.db import Database, Session
+from lotpro_kit.db import Database, Query, Session, together
 
 #: How many wrong second factors after a right password are worth telling the owner: the password is known.
 FATIGUE = 3
+#: Whose `email` it is said to be, and with what they can go on once the password is right.
+_CLAIMED = Query(together(account=accounts.OF_EMAIL, kinds=factors.KINDS_OF_EMAIL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,8 @@ class SigningIn:
     async def _by_password(self, address: str, password: str, device_token: str | None) -> Known:
         ports = self._ports
         reader = self._database.reader(self._caller)
-        account = await accounts.read(reader, email=address)
+        [claimed] = await reader.all(_CLAIMED, email=address)
+        account = next((Account(*row) for row in claimed.account), None)
         device = await self._device(account, device_token)
         tries = attempts.limits_of("password", account=address, ip=self._ip, device=device)
         await attempts.reserve_alone(self._database, tries, now=ports.clock())
@@ -73,7 +79,7 @@ class SigningIn:
             async with self._database.begin(self._caller) as session:
                 await accounts.rehash(session, account.id, fresh)
             account = replace(account, password_hash=fresh)
-        kinds = await factors.read_kinds(reader, account.id)
+        kinds = await factors.read_usable(reader, account.id, claimed.kinds)
         return Known(account, [kind for kind in kinds if not _is_same_means(account, kind)], device)
 
     async def by_ticket(self, text: str) -> Known:
@@ -84,7 +90,7 @@ class SigningIn:
         ticket = read_ticket(self._ports, text)
         if ticket is None:
             raise CredentialsInvalid
-        account = await accounts.read(self._database.reader(self._caller), account_id=ticket.account_id)
+        account = await accounts.read(self._database.reader(self._caller), ticket.account_id)
         if account is None or not account.may_sign_in or password_mark(account) != ticket.password:
             raise CredentialsInvalid
         return Known(account, [], ticket.device_id, ticket.federated, text)
@@ -103,12 +109,24 @@ class SigningIn:
             found = risk.signals(await service.seen(session, self._caller, self._ports, account=known.account))
             if risk.score(found) >= risk.HIGH:
                 return None
-            await attempts.forgive(
-                session, attempts.limits_of("password", account="", ip=self._ip, device=known.device_id)
-            )
             return await service.open_session(
-                session, self._caller, self._ports, account_id=known.account.id, amr=("pwd", "dev"),
-                factor="trusted_device", aal="aal1", stays=stays,
+                session, self._caller, self._ports, account=known.account, amr=("pwd", "dev"),
+                factor="trusted_device", aal="aal1", stays=stays, tries=self._password_tries(known),
+            )
+
+    async def ask_to_confirm(self, known: Known) -> None:
+        """Mail a code to somebody who has no second factor yet; raises TooManyAttempts.
+
+        A password alone enrols none: whoever got to know it would own the account from then on.
+        """
+        account_id, now = known.account.id, self._ports.clock()
+        async with self._database.begin(self._caller) as session:
+            org_id = await organisations.home_of(session, account_id)
+            await attempts.reserve_send(
+                session, account=str(account_id), org=str(org_id or ""), ip=self._ip, number="", now=now
+            )
+            await challenges.open_challenge(
+                session, purpose=Purpose.CONFIRM_EMAIL, account_id=account_id, org_id=org_id, now=now
             )
 
     async def send_code(self, known: Known, kind: Kind) -> None:
@@ -157,7 +175,7 @@ class SigningIn:
             )
             account = await accounts.find(session, account_id) if account_id else None
             if account is not None and account.may_sign_in:
-                opened = await self._open(session, account.id, Kind.PASSKEY, trust=trust, stays=stays, alone=True)
+                opened = await self._open(session, account, Kind.PASSKEY, trust=trust, stays=stays, alone=True)
             else:
                 await service.record_failure(
                     session, self._caller, ports, account_id=account_id, factor=Kind.PASSKEY
@@ -190,17 +208,18 @@ class SigningIn:
     def _factor_tries(self, account_id: UUID, device: UUID | None = None) -> list[attempts.Limit]:
         return attempts.limits_of("factor", account=str(account_id), ip=self._ip, device=device)
 
+    def _password_tries(self, known: Known) -> list[attempts.Limit]:
+        return attempts.limits_of("password", account=known.account.email, ip=self._ip, device=known.device_id)
+
     async def _proven(
         self, session: Session, known: Known, name: str, *, trust: bool, stays: bool
     ) -> Opened | Account:
         if not await factors.is_enough(session, known.account.id, factor=name):
             return known.account
-        opened = await self._open(
-            session, known.account.id, name, trust=trust, stays=stays, federated=known.federated
+        return await self._open(
+            session, known.account, name, trust=trust, stays=stays, federated=known.federated,
+            tries=[*self._password_tries(known), *self._factor_tries(known.account.id, known.device_id)],
         )
-        passwords = attempts.limits_of("password", account=opened.email, ip=self._ip, device=known.device_id)
-        await attempts.forgive(session, passwords, self._factor_tries(known.account.id, known.device_id))
-        return opened
 
     async def _is_usable(self, session: Session, known: Known, name: str) -> bool:
         if known.federated is None and _is_same_means(known.account, name):
@@ -234,13 +253,13 @@ class SigningIn:
         return owner is not None
 
     async def _open(
-        self, session: Session, account_id: UUID, factor: str, *, trust: bool, stays: bool, alone: bool = False,
-        federated: UUID | None = None,
+        self, session: Session, account: Account, factor: str, *, trust: bool, stays: bool, alone: bool = False,
+        federated: UUID | None = None, tries: Sequence[attempts.Limit] = (),
     ) -> Opened:
         given = RECOVERY_AMR if factor == "recovery_code" else AMR[Kind(factor)]
         return await service.open_session(
-            session, self._caller, self._ports, account_id=account_id, factor=factor, trust=trust, stays=stays,
-            amr=(given, "user") if alone else (*first_method(federated), given), org_id=federated,
+            session, self._caller, self._ports, account=account, factor=factor, trust=trust, stays=stays,
+            amr=(given, "user") if alone else (*first_method(federated), given), org_id=federated, tries=tries,
         )
 
     async def _tell_of_fatigue(self, session: Session, account_id: UUID) -> None:

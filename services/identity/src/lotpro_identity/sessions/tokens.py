@@ -1,6 +1,8 @@
 """The tokens identity gives out: access tokens (RFC 9068), tickets between two steps, cookies for the web."""
 
+import base64
 import hashlib
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,12 +20,15 @@ from lotpro_identity.sessions.domain import FEDERATED
 from lotpro_identity.sessions.schemas import Transport
 from lotpro_kit import api, ids
 from lotpro_kit.api import Answer
+from lotpro_kit.crypto import Undecryptable
 
 #: Access tokens and enrolment tokens live 5 minutes, tickets too.
 ACCESS_SECONDS = 300
 ISSUER = "https://lotpro.space/identity"
 AUDIENCE = "lotpro"
-ACCESS_TYPE, TICKET_TYPE = "at+jwt", "lotpro-ticket+jwt"
+ACCESS_TYPE = "at+jwt"
+#: Tickets are read by nobody but identity: they are sealed, which takes a tenth of signing and verifying them.
+TICKET = "sessions.ticket"
 REFRESH_COOKIE = "__Host-lotpro-refresh"
 DEVICE_COOKIE = "__Host-lotpro-device"
 
@@ -46,8 +51,6 @@ class Opened:
     session_id: UUID
     access_token: str
     refresh_token: str
-    #: Whose it is.
-    email: str = ""
     #: Of a device that is trusted from now on.
     device_token: str | None = None
     #: Whether a browser keeps it when it is closed.
@@ -115,15 +118,13 @@ def ticket(
 
     `federated` is the organisation whose provider vouched.
     """
-    now = int(ports.clock().timestamp())
-    claims: dict[str, Any] = {
-        "sub": str(account.id), "pwd": password_mark(account), "iat": now, "exp": now + ACCESS_SECONDS,
-    }
+    expires = int(ports.clock().timestamp()) + ACCESS_SECONDS
+    proven: dict[str, Any] = {"sub": str(account.id), "pwd": password_mark(account), "exp": expires}
     if device_id is not None:
-        claims["dev"] = str(device_id)
+        proven["dev"] = str(device_id)
     if federated is not None:
-        claims["fed"] = str(federated)
-    return ports.signer.sign(claims, typ=TICKET_TYPE)
+        proven["fed"] = str(federated)
+    return base64.urlsafe_b64encode(ports.keyring.wrap(json.dumps(proven).encode(), context=TICKET)).decode()
 
 
 def first_method(federated: UUID | None) -> tuple[str, ...]:
@@ -131,16 +132,17 @@ def first_method(federated: UUID | None) -> tuple[str, ...]:
     return ("pwd",) if federated is None else (FEDERATED,)
 
 
-
-
 def read_ticket(ports: Ports, text: str) -> Ticket | None:
     """What a ticket of ours proves, or None for anything else."""
-    claims = ports.signer.read(text, typ=TICKET_TYPE, now=ports.clock().timestamp())
-    if claims is None:
+    try:
+        proven = json.loads(ports.keyring.unwrap(base64.urlsafe_b64decode(text), context=TICKET))
+    except (ValueError, Undecryptable):
         return None
-    device_id = UUID(claims["dev"]) if "dev" in claims else None
-    federated = UUID(claims["fed"]) if "fed" in claims else None
-    return Ticket(UUID(claims["sub"]), str(claims.get("pwd", "")), device_id, federated)
+    if proven["exp"] <= ports.clock().timestamp():
+        return None
+    device_id = UUID(proven["dev"]) if "dev" in proven else None
+    federated = UUID(proven["fed"]) if "fed" in proven else None
+    return Ticket(UUID(proven["sub"]), proven["pwd"], device_id, federated)
 
 
 def password_mark(account: Account) -> str:
