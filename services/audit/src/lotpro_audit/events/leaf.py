@@ -9,6 +9,7 @@ from base64 import b64decode
 from binascii import b2a_base64
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -129,11 +130,11 @@ def parts(leaf: Leaf) -> tuple[bytes, bytes]:
         + (f',"actor_name":"{actor_name}"' if actor_name else "")
         + (f',"subject_kind":"{subject_kind}"' if subject_kind else "")
         + (f',"concerned_kind":"{concerned_kind}"' if concerned_kind else "")
-        + (f',"factor":{_dumps(factor)}' if factor else "")
-        + (f',"feature":{_dumps(feature)}' if feature else "")
+        + (f',"factor":{_quoted(factor)}' if factor else "")
+        + (f',"feature":{_quoted(feature)}' if feature else "")
         + (f',"duration":{duration}' if duration else "")
-        + (f',"request":{_dumps(request)}' if request else "")
-        + (f',"trace":{_dumps(trace)}' if trace else "")
+        + (f',"request":{_quoted(request)}' if request else "")
+        + (f',"trace":{_quoted(trace)}' if trace else "")
         + (f',"changed":{_dumps(changed)}' if changed else "")
         + (f',"origin":"{b2a_base64(origin, newline=False).decode()}"' if origin else "")
         + (f',"expiry":{_dumps(expiry)}' if expiry else "")
