@@ -70,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--throw-away", action="store_true", help="no fsync: for data that a test run will delete")
+    parser.add_argument("--shared-buffers", default=_SETTINGS["shared_buffers"], help="memory for tables in use")
     arguments = parser.parse_args(argv)
     password = superuser_password(arguments.state)
     data = arguments.state / "data"
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not (data / "PG_VERSION").exists():
         _initialise(data, password, account)
     port = arguments.port or topology.free_port()
-    settings = _SETTINGS | {"port": str(port)}
+    settings = _SETTINGS | {"port": str(port), "shared_buffers": arguments.shared_buffers}
     if arguments.throw_away:
         settings |= {
             "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "checkpoint_timeout": "1h",

@@ -4,10 +4,10 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TypeVar
+from typing import Any, TypeVar
 from zlib import compress, decompress
 
-from lotpro_audit.tree.domain import HASH_BYTES, TILE_WIDTH, TileId, Tiles, leaf_hash, node_hash
+from lotpro_audit.tree.domain import HASH_BYTES, TILE_WIDTH, TileId, Tiles, node_hash
 
 #: First and last `seq` of a stretch without a gap.
 Run = tuple[int, int]
@@ -23,11 +23,12 @@ class Damage:
     what: str
 
 
-def check_rows(rows: Sequence[tuple[int, bytes]], tiles: Tiles) -> tuple[list[bytes], list[Damage]]:
+def check_rows(rows: Sequence[Any], tiles: Tiles) -> tuple[list[bytes], list[Damage]]:
     """The leaf hashes of rows (`seq`, leaf; ascending) and what is wrong with them."""
-    hashes = [leaf_hash(content) for _, content in rows]
+    hashes = [sha256(b"\x00" + row[1]).digest() for row in rows]
     damages, number, tile = [], -1, b""
-    for (seq, _), hashed in zip(rows, hashes, strict=True):
+    for row, hashed in zip(rows, hashes, strict=True):
+        seq = row[0]
         if seq // TILE_WIDTH != number:
             number = seq // TILE_WIDTH
             tile = tiles.get(TileId(0, number), b"")

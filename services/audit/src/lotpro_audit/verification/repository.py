@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -25,18 +25,17 @@ CLOSE_SECONDS = 2.0
 
 _ROWS = f"SELECT seq, {LEAF_SQL} FROM events"  # noqa: S608 - our own constant
 
-Row = tuple[int, bytes]
+Row: TypeAlias = Any
 
 
-async def rows_of_day(session: Session, day: date, *, after: int, limit: int) -> list[Row]:
-    """A day's events after a place in the tree, in the tree's order."""
+async def rows_of_day(session: Session, day: date, *, after: int, limit: int) -> Sequence[Row]:
+    """A day's events (place, leaf) after a place in the tree, in the tree's order."""
     begin = datetime.combine(day, time(), UTC)
-    found = await fetch(
+    return await fetch(
         session,
         f"{_ROWS} WHERE occurred_at >= $1 AND occurred_at < $2 AND seq > $3 ORDER BY seq LIMIT $4",
         begin, begin + timedelta(days=1), after, limit,
     )
-    return [tuple(row) for row in found]
 
 
 @dataclass(frozen=True, slots=True)

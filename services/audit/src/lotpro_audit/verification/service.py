@@ -71,18 +71,19 @@ async def check_day(session: Session, day: date) -> Day:
     hashes: list[bytes] = []
     seqs: list[int] = []
     damages: list[Damage] = []
-    rows = await repository.rows_of_day(session, day, after=-1, limit=AT_ONCE)
-    while rows:
-        places = {TileId(0, number) for number in {seq // TILE_WIDTH for seq, _ in rows}}
-        tiles = await tree_service.tiles(session, places)
-        reading = asyncio.create_task(repository.rows_of_day(session, day, after=rows[-1][0], limit=AT_ONCE))
-        await _begin_reading()
-        of_rows, wrong = domain.check_rows(rows, tiles)
-        hashes += of_rows
-        damages += wrong
-        seqs += [seq for seq, _ in rows]
-        rows = await reading
-    root = domain.root_of(hashes) if hashes else b""
+    with _without_collector():
+        rows = await repository.rows_of_day(session, day, after=-1, limit=AT_ONCE)
+        while rows:
+            places = {TileId(0, number) for number in {row[0] // TILE_WIDTH for row in rows}}
+            tiles = await tree_service.tiles(session, places)
+            reading = asyncio.create_task(repository.rows_of_day(session, day, after=rows[-1][0], limit=AT_ONCE))
+            await _begin_reading()
+            of_rows, wrong = domain.check_rows(rows, tiles)
+            hashes += of_rows
+            damages += wrong
+            seqs += [row[0] for row in rows]
+            rows = await reading
+        root = domain.root_of(hashes) if hashes else b""
     return Day(len(hashes), domain.runs_of(seqs), root, damages)
 
 
