@@ -7,7 +7,7 @@ import os
 # It reads this once, when it is loaded.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-# A run keeps what it imported and collected to its end: to go through all of that again and again takes a twentieth of it.
+# What a run imported and collected stays to its end: to go through it again and again takes a twentieth of the time.
 gc.set_threshold(20_000, 20, 20)
 
 pytest_plugins = ["lotpro_kit.testing"]
