@@ -1,6 +1,7 @@
-"""Reading events from their JSON: as protobuf's own reader does, in a tenth of its time for messages that are flat."""
+"""Events from their JSON: what protobuf's own reader reads, in a quarter of its time where nothing is unusual."""
 
-import base64
+from base64 import b64decode
+from binascii import Error
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -10,27 +11,41 @@ from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-#: How a field's value is read; a value that says nothing (an enum's name from a later contract) is None.
 _Read = Callable[[Any], Any]
+
+
+class _Unusual(Exception):
+    """Something that only protobuf itself knows what to make of."""
 
 
 def read(message: type[Message], content: Any) -> Message:
     """The message that JSON says, without what its contract does not know; raises ParseError, TypeError, ValueError.
 
-    The same as protobuf's `ParseDict` with `ignore_unknown_fields`, also in what it refuses.
+    Texts, moments, bytes and names of an enum are read here, as our services write them; a message that has anything
+    else, or has it in another form, is left to protobuf's `ParseDict` as a whole.
     """
-    fields = _fields(message.DESCRIPTOR)
-    if fields is None:
-        return ParseDict(content, message(), ignore_unknown_fields=True)
     if not isinstance(content, dict):
         raise ParseError("a message is an object")
+    fields = _fields(message.DESCRIPTOR)
+    if fields is not None:
+        try:
+            return message(**_usual(fields, content))
+        except _Unusual:
+            pass
+    return ParseDict(content, message(), ignore_unknown_fields=True)
+
+
+def _usual(fields: Mapping[str, tuple[str, _Read]], content: dict[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in content.items():
         known = fields.get(key)
-        if known is not None:
-            name, read_value = known
-            values[name] = None if value is None else read_value(value)
-    return message(**{name: value for name, value in values.items() if value is not None})
+        if known is None:
+            continue
+        name, read_value = known
+        if name in values:
+            raise _Unusual
+        values[name] = read_value(value)
+    return values
 
 
 @cache
@@ -49,8 +64,7 @@ def _reader(field: Any) -> _Read | None:
     if field.is_repeated:
         return _texts if field.type == FieldDescriptor.TYPE_STRING else None
     if field.type == FieldDescriptor.TYPE_ENUM:
-        numbers = {name: value.number for name, value in field.enum_type.values_by_name.items()}
-        return lambda value: numbers.get(_text(value))
+        return _name_of({name: value.number for name, value in field.enum_type.values_by_name.items()})
     if field.message_type is not None:
         return _moment if field.message_type.full_name == Timestamp.DESCRIPTOR.full_name else None
     return {FieldDescriptor.TYPE_STRING: _text, FieldDescriptor.TYPE_BYTES: _bytes}.get(field.type)
@@ -58,22 +72,37 @@ def _reader(field: Any) -> _Read | None:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ParseError("a text is a text")
+        raise _Unusual
     return value
 
 
 def _texts(value: object) -> list[str]:
     if not isinstance(value, list):
-        raise ParseError("what is repeated is a list")
+        raise _Unusual
     return [_text(one) for one in value]
 
 
+def _name_of(numbers: Mapping[str, int]) -> _Read:
+    def number(value: object) -> int:
+        found = numbers.get(_text(value))
+        if found is None:
+            raise _Unusual
+        return found
+
+    return number
+
+
 def _bytes(value: object) -> bytes:
-    encoded = _text(value).encode()
-    return base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4))
+    try:
+        return b64decode(_text(value), validate=True)
+    except (Error, ValueError) as error:
+        raise _Unusual from error
 
 
 def _moment(value: object) -> Timestamp:
     found = Timestamp()
-    found.FromJsonString(_text(value))
+    try:
+        found.FromJsonString(_text(value))
+    except ValueError as error:
+        raise _Unusual from error
     return found
