@@ -23,7 +23,7 @@ from lotpro_kit import service, testing
 from services.identity.tests.conftest import PREFIX, Identity
 
 #: Requests an operation and a caller.
-EXAMPLES = 4
+EXAMPLES = 6
 CHECKS = [
     checks.not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance
 ]

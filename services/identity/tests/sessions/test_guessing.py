@@ -457,7 +457,7 @@ async def world(identity: Identity) -> AsyncIterator[World]:
 async def test_strangers_never_guess_more_than_they_may_and_owners_on_known_devices_get_in(world: World) -> None:
     machine = type("GuessingHere", (Guessing,), {"world": world})
     thrifty = settings(
-        max_examples=7, stateful_step_count=18, derandomize=True, deadline=None, database=None,
+        max_examples=10, stateful_step_count=18, derandomize=True, deadline=None, database=None,
         suppress_health_check=list(HealthCheck),
     )
     await asyncio.to_thread(run_state_machine_as_test, machine, settings=thrifty)

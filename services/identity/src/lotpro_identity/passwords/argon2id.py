@@ -9,6 +9,7 @@ import base64
 import binascii
 import hmac
 import mmap
+import secrets
 from collections import deque
 from contextlib import suppress
 from typing import Any
@@ -27,21 +28,35 @@ def _keep(_: Any, __: int) -> None:
 
 
 class Argon2id:
-    """Verifies hashes of one set of parameters; as many at once as there are threads that call it."""
+    """Makes and verifies hashes of one set of parameters; as many at once as there are threads that call it."""
 
     def __init__(self, parameters: Parameters) -> None:
         self._parameters = parameters
         self._free: deque[_Block] = deque()
 
+    def hash(self, secret: bytes) -> str:
+        """A new hash of a secret, under a salt of its own."""
+        salt = secrets.token_bytes(self._parameters.salt_len)
+        return self.spell(salt, self._digest(secret, salt))
+
+    def spell(self, salt: bytes, digest: bytes) -> str:
+        """A hash as it is stored (PHC string format)."""
+        made = self._parameters
+        costs = f"m={made.memory_cost},t={made.time_cost},p={made.parallelism}"
+        return f"$argon2id$v={made.version}${costs}${_encoded(salt)}${_encoded(digest)}"
+
     def verify(self, hashed: str, secret: bytes) -> bool:
         """Whether it is the secret's hash; raises InvalidHashError for what is no hash of these parameters."""
         salt, expected = self._read(hashed)
+        return hmac.compare_digest(self._digest(secret, salt), expected)
+
+    def _digest(self, secret: bytes, salt: bytes) -> bytes:
         try:
             block = self._free.pop()
         except IndexError:
             block = _Block(self._parameters.memory_cost * 1024)
         try:
-            return hmac.compare_digest(block.digest(self._parameters, secret, salt), expected)
+            return block.digest(self._parameters, secret, salt)
         finally:
             self._free.append(block)
 
@@ -54,6 +69,10 @@ class Argon2id:
             raise InvalidHashError
         _, salt, expected = hashed.rsplit("$", 2)
         return _decoded(salt), _decoded(expected)
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode().rstrip("=")
 
 
 def _decoded(text: str) -> bytes:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TypeVar
 
-from argon2 import PasswordHasher, extract_parameters
+from argon2 import Parameters, PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION
 
@@ -20,6 +20,11 @@ from lotpro_kit import errors
 
 #: The hashes' memory is given back when nobody has signed in for so long.
 MEMORY_KEPT_SECONDS = 10.0
+
+#: 19 MiB, t=2, p=1 (OWASP ASVS 5.0, 11.4.2).
+TODAYS = Parameters(
+    type=Type.ID, version=ARGON2_VERSION, salt_len=16, hash_len=32, time_cost=2, memory_cost=19_456, parallelism=1
+)
 
 Answer = TypeVar("Answer")
 
@@ -32,12 +37,13 @@ class Busy(errors.RateLimited):
 
 
 class Passwords:
-    """Argon2id, 19 MiB, t=2, p=1 (OWASP ASVS 5.0, 11.4.2), over the HMAC of the password under the pepper."""
+    """Argon2id of TODAYS parameters over the HMAC of the password under the pepper."""
 
     def __init__(self, pepper: Callable[[], str], *, threads: int, queue: int) -> None:
         self._source, self._threads, self._queue = pepper, threads, queue
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-        self._todays = Argon2id(extract_parameters(self.dummy))
+        self._todays = Argon2id(TODAYS)
+        #: For hashes of other parameters.
+        self._hasher = PasswordHasher.from_parameters(TODAYS)
         self._waiting = self._inside = 0
         self._release: asyncio.TimerHandle | None = None
 
@@ -55,12 +61,7 @@ class Passwords:
 
         It is made up and not computed: the first unknown account would take twice as long.
         """
-        salt, digest = (
-            base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=")
-            for length in (self._hasher.salt_len, self._hasher.hash_len)
-        )
-        costs = f"m={self._hasher.memory_cost},t={self._hasher.time_cost},p={self._hasher.parallelism}"
-        return f"$argon2id$v={ARGON2_VERSION}${costs}${salt}${digest}"
+        return self._todays.spell(secrets.token_bytes(TODAYS.salt_len), secrets.token_bytes(TODAYS.hash_len))
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
@@ -78,7 +79,7 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """A new hash; raises Busy."""
-        return await self._in_pool(lambda: self._hasher.hash(self._mixed(password)))
+        return await self._in_pool(lambda: self._todays.hash(self._mixed(password).encode()))
 
     async def verify(self, password: str, hashed: str | None) -> bool:
         """Whether a password has this hash; without a hash it is as slow and False. Raises Busy."""
