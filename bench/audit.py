@@ -21,7 +21,7 @@ import asyncpg
 import httpx
 
 from bench import figure
-from bench.stack import Stack, running_stack
+from bench.stack import Stack, handled_at, running_stack
 from lotpro.security.v1 import events_pb2
 from lotpro_audit import app
 from lotpro_audit.db import RETENTION
@@ -383,7 +383,7 @@ async def measure(stack: Stack) -> bool:
     ]
     await _send(inventory, seals, dice, seconds=2)
     committed = await _send(inventory, seals, dice, seconds=BUS_SECONDS)
-    handled = await _handled(audit, committed)
+    handled = await handled_at(audit, committed.keys())
     lost = len(committed) - len(handled)
     assert lost == 0, f"{lost} events never came into the log"
     milliseconds = [(handled[event] - at) * 1000 for event, at in committed.items()]
@@ -438,19 +438,6 @@ def _body(event: SecurityEvent, seal: str) -> str:
             "changed_fields": list(fields.changed_fields), "sealed_origin": seal,
         }
     )
-
-
-async def _handled(connection: asyncpg.Connection, wanted: dict[UUID, float]) -> dict[UUID, float]:
-    deadline = time.monotonic() + 60
-    while True:
-        rows = await connection.fetch(
-            "SELECT event_id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at"
-            " FROM claims WHERE event_id = ANY($1)",
-            list(wanted),
-        )
-        if len(rows) == len(wanted) or time.monotonic() > deadline:
-            return {row["event_id"]: row["at"] for row in rows}
-        await asyncio.sleep(0.5)
 
 
 async def main() -> bool:

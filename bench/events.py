@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from bench import figure
-from bench.stack import Stack, running_stack
+from bench.stack import Stack, handled_at, running_stack
 from lotpro.security.v1 import events_pb2
 from lotpro_kit import ids
 
@@ -26,7 +26,7 @@ async def measure(stack: Stack) -> bool:
     await _paced(inventory, seconds=2, commits=[])
     commits: list[float] = []
     committed = await _paced(inventory, seconds=SECONDS, commits=commits)
-    handled = await _handled(audit, set(committed))
+    handled = await handled_at(audit, set(committed))
     lost = len(committed) - len(handled)
     assert lost == 0, f"{lost} events were never handled"
     milliseconds = [(handled[event] - at) * 1000 for event, at in committed.items()]
@@ -70,20 +70,6 @@ async def _paced(connection: asyncpg.Connection, *, seconds: int, commits: list[
         commits.append((time.perf_counter() - started) * 1000)
         committed[event] = time.time()
     return committed
-
-
-async def _handled(connection: asyncpg.Connection, wanted: set[UUID]) -> dict[UUID, float]:
-    """When audit's transaction that handled each event was committed."""
-    deadline = time.monotonic() + 30
-    while True:
-        rows = await connection.fetch(
-            "SELECT event_id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at"
-            " FROM claims WHERE event_id = ANY($1)",
-            list(wanted),
-        )
-        if len(rows) == len(wanted) or time.monotonic() > deadline:
-            return {row["event_id"]: row["at"] for row in rows}
-        await asyncio.sleep(0.2)
 
 
 async def main() -> bool:

@@ -2,11 +2,12 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import psutil
@@ -18,6 +19,8 @@ from tests.e2e import stack as e2e
 VIN = "1HGCM82633A004352"
 #: The services' own default.
 PRODUCTION_TRACE_RATIO = 0.1
+#: How long it is waited for events to be handled.
+HANDLED_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +106,17 @@ async def running_stack() -> AsyncIterator[Stack]:
             yield Stack(running)
         finally:
             await asyncio.to_thread(running.stop)
+
+
+async def handled_at(audit: asyncpg.Connection, wanted: Set[UUID]) -> dict[UUID, float]:
+    """When audit's transaction that handled each event was committed, in seconds since 1970; of those that were."""
+    deadline = time.monotonic() + HANDLED_SECONDS
+    while True:
+        rows = await audit.fetch(
+            "SELECT event_id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at"
+            " FROM claims WHERE event_id = ANY($1)",
+            list(wanted),
+        )
+        if len(rows) == len(wanted) or time.monotonic() > deadline:
+            return {row["event_id"]: row["at"] for row in rows}
+        await asyncio.sleep(0.2)

@@ -139,7 +139,7 @@ def test_what_alerts_streams_and_views_log_is_of_the_class_it_is_looked_for_unde
     assert event_domain.ocsf(action).class_name == name
 
 
-@settings(max_examples=500)
+@settings(max_examples=1500)
 @given(
     moments=st.lists(st.integers(0, 24), min_size=1, max_size=14), wanted=st.integers(1, 4), within=st.integers(1, 8)
 )

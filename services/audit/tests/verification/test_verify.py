@@ -619,7 +619,7 @@ def _short(spelling: Format, *, action: str | None = None, gap: bool = False) ->
 
 
 @FORMATS
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_no_changed_byte_gets_through(spelling: Format, data: st.DataObject) -> None:
     lines = _short(spelling, gap=True)
@@ -633,7 +633,7 @@ def test_no_changed_byte_gets_through(spelling: Format, data: st.DataObject) -> 
 
 
 @FORMATS
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_no_changed_byte_gets_through_by_closing_the_file_anew(spelling: Format, data: st.DataObject) -> None:
     asked = data.draw(st.sampled_from([None, "inventory:vehicle:sell"]))

@@ -44,15 +44,15 @@ async def add_keys(connection: Driver, wrapped: Mapping[UUID, bytes]) -> None:
     )
 
 
-async def heads(connection: Driver, organisations: Collection[str]) -> dict[str, int]:
+async def heads(connection: Driver, organisations: Collection[UUID]) -> dict[UUID, int]:
     """The last number of each organisation's sequence, of those that have any."""
     rows = await connection.fetch(
         "SELECT org_id, last FROM org_heads WHERE org_id = ANY($1::uuid[])", list(organisations)
     )
-    return {str(row["org_id"]): row["last"] for row in rows}
+    return {row["org_id"]: row["last"] for row in rows}
 
 
-async def set_heads(connection: Driver, last: Mapping[str, int]) -> None:
+async def set_heads(connection: Driver, last: Mapping[UUID, int]) -> None:
     """Each organisation's sequence is this far now; whoever follows the log is woken at commit."""
     await connection.execute(
         "WITH moved AS (INSERT INTO org_heads (org_id, last) SELECT * FROM unnest($1::uuid[], $2::bigint[])"

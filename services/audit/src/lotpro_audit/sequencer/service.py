@@ -64,21 +64,20 @@ class _Leader:
     preparing: asyncio.Lock = field(default_factory=asyncio.Lock)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def expect(self, made: Batch, opened: Keys, new_keys: Collection[UUID]) -> None:
+    def expect(self, made: Batch, opened: Keys, new_keys: Collection[str]) -> None:
         """A batch will be written next."""
         self.tree = made.growth.tree
         self.heads |= made.heads
         self.places |= {event_id: seq for event_id, seq, _ in made.claims}
-        names = {str(subject) if subject != NOBODY else "" for subject in new_keys}
-        self.keys |= {name: opened[name] for name in names}
+        self.keys |= {text: opened[text] for text in new_keys}
 
-    def settle(self, made: Batch, new_keys: Collection[UUID]) -> None:
+    def settle(self, made: Batch, new_keys: Collection[str]) -> None:
         """The batch was written: the database knows all of it."""
         self.days |= made.rows.keys()
         for event_id, *_ in made.claims:
             del self.places[event_id]
-        for subject in new_keys:
-            del self.keys[str(subject) if subject != NOBODY else ""]
+        for text in new_keys:
+            del self.keys[text]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +91,12 @@ class Written:
 class _Prepared:
     """What becomes of events that came: an answer to each, and the batch of those that are new, if any.
 
-    `keys` are data keys that had to be made, by whose they are, as they are to be stored.
+    `keys` are data keys that had to be made, by whose they are as events name it, as they are to be stored.
     """
 
     answers: list[Written | Refusal]
     batch: Batch | None
-    keys: dict[UUID, bytes]
+    keys: dict[str, bytes]
 
 
 class Sequencer:
@@ -209,7 +208,7 @@ class Sequencer:
             for event, day in zip(events, days, strict=True)
             if isinstance(day, date) and event.id not in places
         }
-        keys: dict[UUID, bytes] = {}
+        keys: dict[str, bytes] = {}
         made = None
         if fresh:
             opened, keys = await self._keys(leader, {batch.key_of(event) for event, _ in fresh.values()})
@@ -223,18 +222,23 @@ class Sequencer:
         ]
         return _Prepared(answers, made, keys)
 
-    async def _keys(self, leader: _Leader, named: set[str]) -> tuple[dict[str, SubjectKey], dict[UUID, bytes]]:
+    async def _keys(self, leader: _Leader, named: set[str]) -> tuple[dict[str, SubjectKey], dict[str, bytes]]:
         """The data keys of people and organisations; and those that had to be made, as they are to be stored."""
         keyring = self._ports.keyring
         keys = {text: leader.keys[text] for text in named & leader.keys.keys()}
-        subjects = {UUID(text) if text else NOBODY: text for text in named - keys.keys()}
+        subjects = {_subject(text): text for text in named - keys.keys()}
         for subject, wrapped in (await repository.wrapped_keys(leader.reader, subjects)).items():
             keys[subjects[subject]] = keyring.open_key(subject, wrapped)
         made = {}
         for subject, text in subjects.items():
             if text not in keys:
-                keys[text], made[subject] = keyring.new_key(subject)
+                keys[text], made[text] = keyring.new_key(subject)
         return keys, made
+
+
+def _subject(text: str) -> UUID:
+    """Whose something is, by the id as events name it."""
+    return UUID(text) if text else NOBODY
 
 
 def _days(events: Sequence[SecurityEvent], *, now: datetime) -> list[date | Refusal]:
@@ -254,8 +258,8 @@ async def _heads(leader: _Leader, organisations: set[str]) -> dict[str, int]:
     """The last number of each organisation's sequence; 0 for one that has none yet."""
     unknown = organisations - leader.heads.keys()
     if unknown:
-        found = await repository.heads(leader.reader, [text or str(NOBODY) for text in unknown])
-        leader.heads |= {text: found.get(text or str(NOBODY), 0) for text in unknown}
+        found = await repository.heads(leader.reader, [_subject(text) for text in unknown])
+        leader.heads |= {text: found.get(_subject(text), 0) for text in unknown}
     return {text: leader.heads[text] for text in organisations}
 
 
@@ -267,11 +271,11 @@ async def _write(leader: _Leader, prepared: _Prepared) -> None:
         for day in made.rows.keys() - leader.days:
             await repository.make_day(writer, day)
         if prepared.keys:
-            await repository.add_keys(writer, prepared.keys)
+            await repository.add_keys(writer, {_subject(text): stored for text, stored in prepared.keys.items()})
         for day, of_day in made.rows.items():
             await repository.copy_day(writer, day, of_day)
         await repository.claim(writer, made.claims)
-        await repository.set_heads(writer, {org_id or str(NOBODY): last for org_id, last in made.heads.items()})
+        await repository.set_heads(writer, {_subject(text): last for text, last in made.heads.items()})
         await tree_service.write(writer, made.growth, at=made.now)
     leader.settle(made, prepared.keys)
 
