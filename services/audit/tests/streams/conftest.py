@@ -5,6 +5,7 @@ import hmac
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from lotpro_audit import app
 from lotpro_audit.clients.receivers import PublicReceivers
 from lotpro_audit.streams.jobs import Pump
 from lotpro_audit.streams.service import Outside
+from lotpro_kit import testing
 from services.audit.tests.conftest import Log
 from services.audit.tests.streams import receivers
 from services.audit.tests.streams.receivers import Authority, Request, Syslog, Webhook
@@ -68,8 +70,12 @@ def is_signed(request: Request, secret: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return receivers.authority(tmp_path_factory.mktemp("authority"))
+def trust(tmp_path_factory: pytest.TempPathFactory, storage: testing.Storage) -> Authority:
+    """Trusted beside the one that storage has its certificate from."""
+    made = receivers.authority(tmp_path_factory.mktemp("authority"))
+    with made.ca_bundle.open("a") as bundle:
+        bundle.write(Path(storage.ca_bundle).read_text())
+    return made
 
 
 def told(log: Log, trust: Authority, *sandbox: str) -> Log:
