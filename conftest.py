@@ -10,4 +10,11 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 # What a run imported and collected stays to its end: to go through it again and again takes a twentieth of the time.
 gc.set_threshold(20_000, 20, 20)
 
+
+def pytest_collection_finish() -> None:
+    """Nothing that was collected is garbage."""
+    gc.collect()
+    gc.freeze()
+
+
 pytest_plugins = ["lotpro_kit.testing"]

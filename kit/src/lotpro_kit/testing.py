@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -436,15 +437,23 @@ def client(
     spec: "service.Service[Settings]", runtime: "service.Runtime[Settings]", parts: "service.Parts", token: str = ""
 ) -> httpx.AsyncClient:
     """An HTTP client that talks to the service's app in this process, signed in when a token is given."""
-    return client_of(service.create_app(spec, runtime, parts), token)
-
-
-def client_of(app: FastAPI, token: str = "") -> httpx.AsyncClient:
-    """The same for an app that was made before: to make one takes longer than most requests."""
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    return httpx.AsyncClient(
-        transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://service", headers=headers
-    )
+    transport = httpx.ASGITransport(_app_of(spec, runtime, parts), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://service", headers=headers)
+
+
+#: The apps that were made last, and of what parts: to make one takes longer than most requests.
+_APPS: deque[tuple[service.Parts, FastAPI]] = deque(maxlen=4)
+
+
+def _app_of(
+    spec: "service.Service[Settings]", runtime: "service.Runtime[Settings]", parts: "service.Parts"
+) -> FastAPI:
+    for known, app in _APPS:
+        if known is parts:
+            return app
+    _APPS.append((parts, service.create_app(spec, runtime, parts)))
+    return _APPS[-1][1]
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -135,12 +135,21 @@ async def opened(postgres: testing.Postgres, signer: testing.Signer, **overrides
         await runtime.close()
 
 
-@pytest.fixture
-async def unled(
+@pytest.fixture(scope="session")
+async def deployed(
     postgres: testing.Postgres, signer: testing.Signer, storage: testing.Storage
 ) -> AsyncIterator[Log]:
-    async with opened(postgres, signer, blob_url=storage.url, ca_bundle=storage.ca_bundle) as unwritten:
-        yield unwritten
+    async with opened(postgres, signer, blob_url=storage.url, ca_bundle=storage.ca_bundle) as one:
+        yield one
+
+
+@pytest.fixture
+def unled(deployed: Log) -> Log:
+    """Another organisation's log at this moment, in a process that does not write it."""
+    deployed.clock.now = testing.Clock().now
+    return replace(
+        deployed, runtime=replace(deployed.runtime), org_id=uuid4(), store_id=uuid4(), actor_id=uuid4()
+    )
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ import grpc
 import httpx
 import pyotp
 import pytest
-from fastapi import FastAPI
 from joserfc.jwk import ECKey, KeySet
 
 from lotpro.identity.v1 import identity_pb2, identity_pb2_grpc
@@ -68,16 +67,13 @@ class Identity:
     parts: service.Parts
     signer: testing.Signer
     clock: testing.Clock
-    _app: tuple[service.Parts, FastAPI] | None = None
     #: What everybody who signs up in this test gives as their number.
     phone: str = field(default_factory=new_phone)
     #: Where they are, unless they say otherwise.
     ip: str = field(default_factory=new_address)
 
     def client(self, token: str = "") -> httpx.AsyncClient:
-        if self._app is None or self._app[0] is not self.parts:
-            self._app = (self.parts, service.create_app(app.SERVICE, self.runtime, self.parts))
-        client = testing.client_of(self._app[1], token)
+        client = testing.client(app.SERVICE, self.runtime, self.parts, token)
         client.headers["x-forwarded-for"] = self.ip
         return client
 
@@ -198,7 +194,6 @@ class Deployed:
 
     runtime: service.Runtime[Settings]
     parts: service.Parts
-    app: FastAPI
     clock: testing.Clock
 
 
@@ -221,7 +216,7 @@ async def deployed(
     parts = app.wire(runtime)
     assert parts.follow is not None
     following = asyncio.create_task(parts.follow())
-    yield Deployed(runtime, parts, service.create_app(app.SERVICE, runtime, parts), clock)
+    yield Deployed(runtime, parts, clock)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
     await runtime.close()
@@ -232,7 +227,7 @@ def identity(deployed: Deployed, signer: testing.Signer) -> Identity:
     """Identity at this moment; a test that deploys it with other settings does so for itself only."""
     deployed.clock.now = testing.Clock().now
     runtime = replace(deployed.runtime)
-    return Identity(runtime, deployed.parts, signer, deployed.clock, (deployed.parts, deployed.app))
+    return Identity(runtime, deployed.parts, signer, deployed.clock)
 
 
 def claims_of(token: str) -> dict[str, Any]:
