@@ -350,8 +350,7 @@ async def _expiry(log: Log, dice: random.Random) -> bool:
     writing_on = asyncio.create_task(keep_writing())
     begun = time.perf_counter()
     database = log.runtime.database
-    async with database.begin(system(scope=RETENTION)) as session:
-        going = await days.prepare(session, day, now=log.clock())
+    going = await days.prepare(database, day, now=log.clock())
     assert going is not None
     async with database.begin(system(scope=RETENTION)) as session:
         await days.drop(session, day, log.ports, going=going, now=log.clock())

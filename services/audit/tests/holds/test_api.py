@@ -341,8 +341,7 @@ async def test_what_was_copied_of_a_day_that_has_not_gone_yet_is_not_erased(log:
     mine = await log.take_at(noon(over), log.act(at=noon(over)))
     async with log.client("compliance") as officer:
         hold, etag = await place(officer)
-        async with retention(log) as session:
-            assert await days.prepare(session, over, now=log.clock()) is not None
+        assert await days.prepare(log.runtime.database, over, now=log.clock()) is not None
         await release(officer, hold["id"], etag)
         await release_held(log)
         async with retention(log) as session:

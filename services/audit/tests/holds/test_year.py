@@ -296,8 +296,7 @@ async def test_a_hold_that_is_placed_while_its_day_is_going_still_keeps_it(log_a
     over = dates.oldest_day(log.clock()) - timedelta(days=1)
     mine = await log.take_at(noon(over), log.act(at=noon(over)))
     ports = app.ports(log.runtime)
-    async with retention(log) as session:
-        going = await days.prepare(session, over, now=log.clock())
+    going = await days.prepare(log.runtime.database, over, now=log.clock())
     assert going is not None
     async with log.client("compliance") as officer:
         hold, _ = await place(officer)

@@ -59,6 +59,18 @@ async def change_a_column(owner: Owner) -> None:
     await owner.do(f"UPDATE events SET action = 'inventory:vehicle:view' WHERE seq = {MIDDLE}")
 
 
+async def change_a_column_and_say_what_it_was(owner: Owner) -> None:
+    """Whoever asks what the changed row says is told what it said before, by a function that stands before others."""
+    was = await owner.ask(f"SELECT action FROM events WHERE seq = {MIDDLE}")
+    await change_a_column(owner)
+    await owner.do(
+        "CREATE FUNCTION public.convert_to(content text, encoding name) RETURNS bytea STABLE LANGUAGE sql AS $$ SELECT"
+        f" pg_catalog.convert_to(replace(content, 'inventory:vehicle:view', '{was}'), encoding) $$"
+    )
+    name = await owner.ask("SELECT current_database()")
+    await owner.do(f"ALTER DATABASE {name} SET search_path = public, pg_catalog")
+
+
 async def swap_rests(owner: Owner) -> None:
     await owner.do(
         f"UPDATE events e SET rest = o.rest FROM events o WHERE e.seq IN ({MIDDLE}, {LAST})"
@@ -118,7 +130,7 @@ async def drop_a_day_and_say_that_it_expired(owner: Owner) -> None:
     day = (datetime.now(UTC) - timedelta(days=300)).date()
     expiry = {
         "day": day.isoformat(), "count": len(gone), "held": 0, "first": gone[0], "last": gone[-1],
-        "root": b64encode(domain.root_of([hashes[seq] for seq in gone])).decode(),
+        "root": b64encode(domain.root_of(b"".join(hashes[seq] for seq in gone))).decode(),
         "runs_sha256": sha256(runs).hexdigest(), "held_sha256": domain.digest_of([]), "clause": "x", "policy": "x",
     }
     original = leaf.read(await owner.ask("SELECT leaf FROM expiries LIMIT 1"))
@@ -190,11 +202,12 @@ async def _sign_anew(owner: Owner, sign: Callable[..., str]) -> None:
         await owner.do("UPDATE checkpoints SET note = $2 WHERE size = $1", row[0], note)
 
 
-def sql(statement: str) -> Edit:
-    """An edit that is one statement."""
+def sql(*statements: str) -> Edit:
+    """An edit that is a few statements."""
 
     async def edit(owner: Owner) -> None:
-        await owner.do(statement)
+        for statement in statements:
+            await owner.do(statement)
 
     return edit
 
@@ -207,6 +220,10 @@ SEVERAL, BEYOND = "several in one place", "more than the tree has"
 EDITS: dict[str, tuple[Edit, str]] = {
     "change a leaf": (change_a_leaf, LEAF),
     "change a column": (change_a_column, LEAF),
+    "change a column and say what it was": (change_a_column_and_say_what_it_was, LEAF),
+    "leave nothing of a leaf": (
+        sql("ALTER TABLE events ALTER rest DROP NOT NULL", f"UPDATE events SET rest = NULL WHERE seq = {MIDDLE}"), LEAF
+    ),
     "change who did it": (sql(f"UPDATE events SET actor_id = uuidv7() WHERE seq = {MIDDLE}"), LEAF),
     "change when it was": (
         sql(f"UPDATE events SET occurred_at = occurred_at + interval '1 microsecond' WHERE seq = {MIDDLE}"), LEAF

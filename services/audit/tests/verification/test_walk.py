@@ -72,10 +72,10 @@ def test_a_sample_has_the_first_and_the_last_and_no_more_than_wanted(items: list
         assert (chosen[0], chosen[-1]) == (items[0], items[-1])
 
 
-@given(st.integers(0, 2000), st.integers(1, 9))
-def test_stretches_follow_each_other_through_the_whole_log(size: int, tiles: int) -> None:
-    found = list(walk.stretches(size, tiles * TILE_WIDTH))
-    assert [seq for first, end in found for seq in range(first, end)] == list(range(size))
+@given(st.integers(0, 2000), st.integers(0, 2000), st.integers(1, 9))
+def test_stretches_follow_each_other_through_the_whole_log(begin: int, size: int, tiles: int) -> None:
+    found = list(walk.stretches(begin, size, tiles * TILE_WIDTH))
+    assert [seq for first, end in found for seq in range(first, end)] == list(range(begin, size))
 
 
 def test_each_kind_of_damage_is_told_a_few_times_and_counted_always() -> None:
@@ -136,10 +136,11 @@ async def test_a_day_that_goes_while_the_log_is_verified_is_no_damage(own: Own, 
     async with own.unanchored().leading():
         done = await events_jobs.expire_events(own.database, own.ports).work(Run(as_of=now))
     assert done["events"] == 240
-    async with repository.open_reader(own.database, size=size) as reader:
-        found = await reader.between(0, size)
-    assert len(found.rows) < size
-    assert not going.accounts_for(0, size, found.rows)
+    async with repository.open_readers(own.database, whole=True) as readers:
+        [((first, end), found)] = [stretch async for stretch in readers.log(size)]
+    assert (first, end) == (0, size)
+    assert len(found.rows.seqs) < size
+    assert not going.accounts_for(0, size, found.rows.seqs)
     assert (await own.unanchored().verify()).damages.told == []
 
 

@@ -63,20 +63,21 @@ async def count_day(session: Session, day: date) -> int:
     return await repository.count_day(session, day)
 
 
-async def prepare(session: Session, day: date, *, now: datetime) -> Going | None:
+async def prepare(database: Database, day: date, *, now: datetime) -> Going | None:
     """Hold a day against the tree and copy what holds reach; None when there is nothing in it.
 
     May run again after it was cut off anywhere. Raises DayDamaged.
     """
-    found = await verification.check_day(session, day)
+    found = await verification.check_day(database, day)
     if found.damages:
         raise DayDamaged(f"{day}: {len(found.damages)} events, the first at {found.damages[0].seq}")
     if not found.count:
         return None
-    if await repository.went(session, day):
-        raise DayDamaged(f"{day}: it went before, and has {found.count} events again")
-    asked = await holds.active_ids(session, now=now)
-    await holds.keep_held(session, day, holds=asked, now=now)
+    async with database.begin(system(scope=RETENTION)) as session:
+        if await repository.went(session, day):
+            raise DayDamaged(f"{day}: it went before, and has {found.count} events again")
+        asked = await holds.active_ids(session, now=now)
+        await holds.keep_held(session, day, holds=asked, now=now)
     return Going(found.count, found.runs, found.root, asked)
 
 

@@ -72,8 +72,7 @@ async def _count(database: Database, day: date) -> int:
 
 async def _expire(database: Database, ports: Ports, day: date) -> int:
     now = ports.clock()
-    async with database.begin(system(scope=RETENTION)) as session:
-        going = await days.prepare(session, day, now=now)
+    going = await days.prepare(database, day, now=now)
     async with database.begin(system(scope=RETENTION)) as session:
         await days.drop(session, day, ports, going=going, now=now)
     await days.wait_until_said(database)

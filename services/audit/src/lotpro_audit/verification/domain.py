@@ -4,10 +4,11 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, TypeVar
+from struct import iter_unpack
+from typing import TypeVar
 from zlib import compress, decompress
 
-from lotpro_audit.tree.domain import HASH_BYTES, TILE_WIDTH, TileId, Tiles, node_hash
+from lotpro_audit.tree.domain import HASH_BYTES, split
 
 #: First and last `seq` of a stretch without a gap.
 Run = tuple[int, int]
@@ -23,30 +24,29 @@ class Damage:
     what: str
 
 
-def check_rows(rows: Sequence[Any], tiles: Tiles) -> tuple[list[bytes], list[Damage]]:
-    """The leaf hashes of rows (`seq`, leaf; ascending) and what is wrong with them."""
-    hashes = [sha256(b"\x00" + row[1]).digest() for row in rows]
-    damages, number, tile = [], -1, b""
-    for row, hashed in zip(rows, hashes, strict=True):
-        seq = row[0]
-        if seq // TILE_WIDTH != number:
-            number = seq // TILE_WIDTH
-            tile = tiles.get(TileId(0, number), b"")
-        at = seq % TILE_WIDTH * HASH_BYTES
-        if tile[at : at + HASH_BYTES] != hashed:
-            damages.append(Damage(seq, "its leaf is not the one that is in the tree"))
-    return hashes, damages
+OTHER_LEAF = "its leaf is not the one that is in the tree"
 
 
-def root_of(hashes: Sequence[bytes]) -> bytes:
-    """The RFC 6962 hash of leaves by their hashes, level by level: faster than one by one for very many."""
-    level = list(hashes)
-    while len(level) > 1:
-        above = [node_hash(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
-        if len(level) % 2:
-            above.append(level[-1])
-        level = above
-    return level[0]
+def differing(seqs: Sequence[int], found: bytes, wanted: bytes, *, first: int) -> list[int]:
+    """The places (ascending) whose leaf hashes `found` are not those that the tree has: `wanted`, from `first` on."""
+    if found == wanted:
+        return []
+    hashes = split(wanted)
+    return [seq for seq, hashed in zip(seqs, split(found), strict=True) if hashed != hashes[seq - first]]
+
+
+def root_of(hashes: bytes) -> bytes:
+    """The RFC 6962 hash of leaves by their hashes, one after the other: level by level, for there are very many."""
+    while len(hashes) > HASH_BYTES:
+        hashes = paired(hashes)
+    return hashes
+
+
+def paired(hashes: bytes) -> bytes:
+    """A level of a tree as the next one; what has no partner goes up as it is."""
+    even = len(hashes) // (2 * HASH_BYTES) * 2 * HASH_BYTES
+    pairs = iter_unpack(f"{2 * HASH_BYTES}s", memoryview(hashes)[:even])
+    return b"".join([sha256(b"\x01" + pair).digest() for (pair,) in pairs]) + hashes[even:]
 
 
 def runs_of(numbers: Iterable[int]) -> list[Run]:

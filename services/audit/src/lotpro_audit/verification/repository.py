@@ -1,41 +1,32 @@
 """SQL of verification: reading the log in the order of its tree."""
 
 import asyncio
-from bisect import bisect_left
-from collections.abc import AsyncIterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from operator import itemgetter
-from typing import Any, TypeAlias
+from functools import partial
+from struct import unpack
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from lotpro_audit.db import VERIFICATION
-from lotpro_audit.events.leaf import INDEXED_SQL, LEAF_SQL
+from lotpro_audit.events.leaf import INDEXED_SQL, NOBODY
 from lotpro_audit.tree.domain import TILE_WIDTH
+from lotpro_audit.verification.domain import Run
+from lotpro_audit.verification.walk import Rows, stretches
 from lotpro_kit.db import Database, Driver, Session, fetch
 
-#: Rows of a fetch: so many fit into a socket's buffers, so that the database goes on while they are hashed.
-FETCH = 2048
-#: Places that are read by one statement.
-ROWS_AT_ONCE = 64 * FETCH
+#: Places that are read by one statement: to begin one over half a year's tables takes as long as a thousand rows do.
+WIDTH = 64 * TILE_WIDTH
+#: Connections that read ahead, one for each core of a small server.
+READERS = 2
 CLOSE_SECONDS = 2.0
-
-_ROWS = f"SELECT seq, {LEAF_SQL} FROM events"  # noqa: S608 - our own constant
-
-Row: TypeAlias = Any
-
-
-async def rows_of_day(session: Session, day: date, *, after: int, limit: int) -> Sequence[Row]:
-    """A day's events (place, leaf) after a place in the tree, in the tree's order."""
-    begin = datetime.combine(day, time(), UTC)
-    return await fetch(
-        session,
-        f"{_ROWS} WHERE occurred_at >= $1 AND occurred_at < $2 AND seq > $3 ORDER BY seq LIMIT $4",
-        begin, begin + timedelta(days=1), after, limit,
-    )
+#: Turns of the event loop until what was asked of a reader is on its way, so that the database works meanwhile.
+_TURNS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,95 +65,151 @@ async def begin(session: Session) -> Beginning:
     return Beginning(row["size"], row["frontier"], row["note"], heads, row["beyond"])
 
 
-_ROWS_BETWEEN = (
-    f"SELECT seq, convert_to({INDEXED_SQL}, 'UTF8') AS indexed, rest, org_seq, org_id,"  # noqa: S608 - our own constant
-    " (date_part('epoch', occurred_at) * 1000000)::bigint AS occurred_us FROM events"
-    " WHERE seq >= $1 AND seq < $2 ORDER BY seq"
+
+def _packed(column: str) -> str:
+    """A column's bytes, row after row: to take an array of numbers or ids apart takes ten times as long."""
+    return f"coalesce(string_agg({column}, ''::bytea), '')"
+
+
+#: Rows of places `[$1, $2)` as columns. They are hashed here: the database takes three times as long.
+_ROWS = (
+    f"SELECT {_packed('int8send(seq)')} AS seqs, {_packed('int8send(org_seq)')} AS org_seqs,"  # noqa: S608 - our own constants
+    f" {_packed('uuid_send(org)')} AS org_ids, {_packed('timestamptz_send(occurred_at)')} AS moments,"
+    " coalesce(array_agg(indexed), '{}') AS indexed, coalesce(array_agg(rest), '{}') AS rests"
+    f" FROM (SELECT seq, org_seq, coalesce(org_id, '{NOBODY}') AS org, occurred_at,"
+    f" convert_to({INDEXED_SQL}, 'UTF8') AS indexed, coalesce(rest, '') AS rest FROM public.events"
+    " WHERE seq >= $1 AND seq < $2{only} ORDER BY seq) AS found"
 )
-#: All that belongs to places `[$1, $2)` but the rows themselves. $3 and $4 are the numbers of the tiles.
-_AROUND = (
-    "SELECT ARRAY(SELECT index FROM tiles WHERE level = 0 AND index >= $3 AND index < $4 ORDER BY index) AS indexes,"
-    " ARRAY(SELECT hashes FROM tiles WHERE level = 0 AND index >= $3 AND index < $4 ORDER BY index) AS hashes,"
-    " coalesce(claimed, '{}') AS claimed, coalesce(ids, '{}') AS ids,"
-    " ARRAY(SELECT size FROM checkpoints WHERE size >= $1 AND size < $2 ORDER BY size) AS checkpoints"
-    " FROM (SELECT array_agg(seq) AS claimed, array_agg(convert_to(event_id::text, 'UTF8')) AS ids"
-    " FROM (SELECT seq, event_id FROM claims WHERE seq >= $1 AND seq < $2 ORDER BY seq, event_id) AS found) AS claims"
+#: The tiles numbered `[$3, $4)`.
+_TILES = (
+    "SELECT coalesce(array_agg(index), '{}') AS indexes, coalesce(array_agg(hashes), '{}') AS hashes"
+    " FROM (SELECT index, hashes FROM public.tiles WHERE level = 0 AND index >= $3 AND index < $4 ORDER BY index)"
+    " AS found"
 )
-_HELD_BETWEEN = "SELECT * FROM held_events WHERE seq >= $1 AND seq < $2 ORDER BY seq"
+_CLAIMS = (
+    f"SELECT {_packed('int8send(seq)')} AS claimed, {_packed('uuid_send(event_id)')} AS ids"  # noqa: S608 - our own constants
+    " FROM (SELECT seq, event_id FROM public.claims WHERE seq >= $1 AND seq < $2 ORDER BY seq, event_id) AS found"
+)
+_CHECKPOINTS = (
+    "SELECT ARRAY(SELECT size FROM public.checkpoints WHERE size >= $1 AND size < $2 ORDER BY size) AS checkpoints"
+)
+_OF_LOG = (
+    f"SELECT * FROM ({_ROWS.replace('{only}', '')}) AS rows, ({_TILES}) AS tiles, ({_CLAIMS}) AS claims,"  # noqa: S608 - our own constants
+    f" ({_CHECKPOINTS}) AS checkpoints"
+)
+_OF_DAY = (
+    f"SELECT * FROM ({_ROWS.replace('{only}', ' AND occurred_at >= $5 AND occurred_at < $6')}) AS rows,"  # noqa: S608 - our own constants
+    f" ({_TILES}) AS tiles"
+)
+_HELD = "SELECT * FROM public.held_events WHERE seq >= $1 AND seq < $2 ORDER BY seq"
+_PLACES_OF_DAY = "SELECT min(seq), max(seq) + 1 FROM public.events WHERE occurred_at >= $1 AND occurred_at < $2"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """What the database has of a stretch of the log."""
 
-    #: `seq`, what the columns say, `rest`, `org_seq`, `org_id`, when it happened; in the order of `seq`.
-    rows: Sequence[Any]
-    #: The events that are held, with all their columns.
-    held: Sequence[Any]
-    #: `indexes` and `hashes` of the tiles, `claimed` places and `ids`, sizes of `checkpoints`.
-    around: Any
+    rows: Rows
+    #: The numbers and the contents of its tiles.
+    indexes: Sequence[int]
+    tiles: Sequence[bytes]
+    #: Places of ids that were written, the ids one after the other, the sizes of checkpoints. Not for a day.
+    claimed: Sequence[int] = ()
+    ids: bytes = b""
+    checkpoints: Sequence[int] = ()
+    #: The events that are held, with all their columns. Not for a day.
+    held: Sequence[Any] = ()
 
 
-class Reader:
-    """Reads the log a stretch at a time, on two connections: what there is of a stretch comes from both at once.
+class Readers:
+    """Connections of their own that may read the whole log: each reads a stretch while others' are looked at.
 
-    Rows come by a cursor that is opened anew for every ROWS_AT_ONCE places: to begin a statement over half a year's
-    tables takes as long as a thousand rows do, and while one is under way no day can go.
+    Nobody's functions stand before the database's own ones, which say what is in a row, not even the tables' owner's.
     """
 
-    def __init__(self, rows: Driver, around: Driver, *, size: int) -> None:
-        self._rows, self._around, self._size = rows, around, size
-        self._cursor: Any = None
-        self._until = 0
-        self._read: list[Any] = []
-        self._transaction: Any = None
+    def __init__(self, connections: Sequence[Driver]) -> None:
+        self._connections = connections
 
-    async def between(self, first: int, end: int) -> Found:
-        """What there is at places `[first, end)`; stretches follow each other, and begin with tiles."""
-        rows, around = await asyncio.gather(
-            self._rows_until(first, end),
-            self._around.fetch(_AROUND, first, end, first // TILE_WIDTH, -(-end // TILE_WIDTH)),
-        )
+    async def log(self, size: int) -> AsyncIterator[tuple[Run, Found]]:
+        """The stretches of the log, in their order."""
+        async for found in self._ahead(stretches(0, size, WIDTH), self._of_log):
+            yield found
+
+    async def day(self, day: date) -> AsyncIterator[tuple[Run, Found]]:
+        """The stretches in which a day has events, in their order."""
+        begin = datetime.combine(day, time(), UTC)
+        times = (begin, begin + timedelta(days=1))
+        [first, end] = await self._connections[0].fetchrow(_PLACES_OF_DAY, *times)
+        if first is not None:
+            ahead = stretches(first // TILE_WIDTH * TILE_WIDTH, end, WIDTH)
+            async for found in self._ahead(ahead, partial(self._of_day, times)):
+                yield found
+
+    async def _ahead(
+        self, ahead: Iterator[Run], read: Callable[[Driver, Run], Awaitable[Found]]
+    ) -> AsyncIterator[tuple[Run, Found]]:
+        """What is read of each stretch; every connection is at one that is still to come."""
+        reading: deque[tuple[Run, Driver, asyncio.Task[Found]]] = deque()
+
+        def go_on(connection: Driver) -> None:
+            stretch = next(ahead, None)
+            if stretch is not None:
+                reading.append((stretch, connection, asyncio.ensure_future(read(connection, stretch))))
+
+        try:
+            for connection in self._connections:
+                go_on(connection)
+            while reading:
+                stretch, connection, task = reading.popleft()
+                found = await task
+                go_on(connection)
+                for _ in range(_TURNS):
+                    await asyncio.sleep(0)
+                yield stretch, found
+        finally:
+            for *_, task in reading:
+                task.cancel()
+            await asyncio.gather(*(task for *_, task in reading), return_exceptions=True)
+
+    async def _of_log(self, connection: Driver, stretch: Run) -> Found:
+        first, end = stretch
+        row = await connection.fetchrow(_OF_LOG, first, end, *_tiles_of(stretch))
+        rows = _rows(row)
         # A day's rows are copied before they are dropped: read in this order, none is missed.
-        held = [] if len(rows) == end - first else await self._around.fetch(_HELD_BETWEEN, first, end)
-        return Found(rows, held, around[0])
+        held = [] if len(rows.seqs) == end - first else await connection.fetch(_HELD, first, end)
+        claimed = _unpacked(row["claimed"])
+        return Found(rows, row["indexes"], row["hashes"], claimed, row["ids"], row["checkpoints"], held)
 
-    async def _rows_until(self, first: int, end: int) -> list[Any]:
-        if first >= self._until:
-            await self._open(first)
-        read, more = self._read, True
-        while more and (not read or read[-1][0] < end):
-            fresh = await self._cursor.fetch(FETCH)
-            read += fresh
-            more = len(fresh) == FETCH
-        cut = bisect_left(read, end, key=itemgetter(0))
-        self._read = read[cut:]
-        return read[:cut]
+    async def _of_day(self, times: tuple[datetime, datetime], connection: Driver, stretch: Run) -> Found:
+        row = await connection.fetchrow(_OF_DAY, *stretch, *_tiles_of(stretch), *times)
+        return Found(_rows(row), row["indexes"], row["hashes"])
 
-    async def _open(self, first: int) -> None:
-        await self.close()
-        self._until = first + ROWS_AT_ONCE
-        self._transaction = self._rows.transaction()
-        await self._transaction.start()
-        self._cursor = await self._rows.cursor(_ROWS_BETWEEN, first, min(self._until, self._size))
-        self._read = []
 
-    async def close(self) -> None:
-        """End the statement that is under way."""
-        if self._transaction is not None:
-            await self._transaction.rollback()
-            self._transaction = None
+def _tiles_of(stretch: Run) -> Run:
+    first, end = stretch
+    return first // TILE_WIDTH, -(-end // TILE_WIDTH)
+
+
+def _rows(row: Any) -> Rows:
+    seqs, org_seqs, moments = (_unpacked(row[name]) for name in ("seqs", "org_seqs", "moments"))
+    return Rows(seqs, org_seqs, moments, row["org_ids"], row["indexed"], row["rests"])
+
+
+def _unpacked(numbers: bytes) -> Sequence[int]:
+    """Numbers of eight bytes, one after the other."""
+    return unpack(f">{len(numbers) // 8}q", numbers)
 
 
 @asynccontextmanager
-async def open_reader(database: Database, *, size: int) -> AsyncIterator[Reader]:
-    """Two connections of their own, which may read the whole log."""
-    settings = {"lotpro.scope": VERIFICATION, "plan_cache_mode": "force_generic_plan", "jit": "off"}
+async def open_readers(database: Database, *, whole: bool) -> AsyncIterator[Readers]:
+    """Readers of the whole log, whose plan is made once, or of a day, whose plan leaves the others out."""
+    plan = "force_generic_plan" if whole else "force_custom_plan"
+    settings = {"lotpro.scope": VERIFICATION, "search_path": "pg_catalog", "plan_cache_mode": plan, "jit": "off"}
     connections: list[Driver] = []
     try:
-        for _ in range(2):
+        for _ in range(READERS):
             connections.append(await database.connect(**settings))
-        yield Reader(*connections, size=size)
+        yield Readers(connections)
     finally:
         for connection in connections:
             await connection.close(timeout=CLOSE_SECONDS)

@@ -1,6 +1,5 @@
 """Use cases of verification."""
 
-import asyncio
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,7 +24,6 @@ from lotpro_audit.tree.domain import (
     TILE_WIDTH,
     Frontier,
     Range,
-    TileId,
     hash_of,
     leaf_hash,
     root_of_inclusion,
@@ -36,22 +34,17 @@ from lotpro_audit.tree.domain import (
 from lotpro_audit.tree.notes import Checkpoint, NoteRefused, VerifierKey
 from lotpro_audit.verification import domain, repository, walk
 from lotpro_audit.verification.domain import Damage, Held, Run
-from lotpro_audit.verification.repository import Beginning, Found, Reader
+from lotpro_audit.verification.repository import Beginning, Found
 from lotpro_audit.verification.walk import TILE_BYTES, Damages, Expiry, Stretch, Walk
 from lotpro_kit import telemetry
 from lotpro_kit.caller import system
 from lotpro_kit.db import Database, Session
 from lotpro_kit.errors import Unavailable
 
-#: Events that are read at once.
-AT_ONCE = 20 * TILE_WIDTH
 #: Tiles of higher levels that are read at once.
 TILES_AT_ONCE = 256
 #: Of checkpoints and anchors so many are held against the tree: the first, the last, and others evenly between.
 SAMPLE = 32
-
-#: Turns of the event loop until what was asked of a reader is on its way: its task's, and those of the two it begins.
-TURNS = 4
 
 log = telemetry.logger(__name__)
 
@@ -66,31 +59,20 @@ class Day:
     damages: list[Damage]
 
 
-async def check_day(session: Session, day: date) -> Day:
-    """Hold every event of a day against the tree. Needs the scope VERIFICATION or RETENTION."""
+async def check_day(database: Database, day: date) -> Day:
+    """Hold every event of a day against the tree."""
     hashes: list[bytes] = []
     seqs: list[int] = []
     damages: list[Damage] = []
-    with _without_collector():
-        rows = await repository.rows_of_day(session, day, after=-1, limit=AT_ONCE)
-        while rows:
-            places = {TileId(0, number) for number in {row[0] // TILE_WIDTH for row in rows}}
-            tiles = await tree_service.tiles(session, places)
-            reading = asyncio.create_task(repository.rows_of_day(session, day, after=rows[-1][0], limit=AT_ONCE))
-            await _begin_reading()
-            of_rows, wrong = domain.check_rows(rows, tiles)
-            hashes += of_rows
-            damages += wrong
-            seqs += [row[0] for row in rows]
-            rows = await reading
-        root = domain.root_of(hashes) if hashes else b""
-    return Day(len(hashes), domain.runs_of(seqs), root, damages)
-
-
-async def _begin_reading() -> None:
-    """Let a reader's tasks ask, so that the database works while what it sent before is hashed."""
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
+    async with repository.open_readers(database, whole=False) as readers:
+        with _without_collector():
+            async for (first, end), found in readers.day(day):
+                wanted, _ = walk.joined(found.indexes, found.tiles, first=first, end=end)
+                hashes.append(found.rows.hashes())
+                wrong = domain.differing(found.rows.seqs, hashes[-1], wanted, first=first)
+                damages += [Damage(seq, domain.OTHER_LEAF) for seq in wrong]
+                seqs += found.rows.seqs
+    return Day(len(seqs), domain.runs_of(seqs), domain.root_of(b"".join(hashes)), damages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,21 +111,17 @@ async def verify_log(database: Database, ports: Ports, *, as_of: datetime) -> Re
 
 
 async def _walk(database: Database, ports: Ports, going: Walk, size: int) -> None:
-    """Go through all stretches; while one is looked at, the next one is read."""
+    """Go through all stretches of the log."""
     said = await _said(database, ports, going.damages)
     never = said.unsaid
     going.expire(said.expiries)
-    async with repository.open_reader(database, size=size) as reader:
-        ahead = walk.stretches(size, repository.FETCH)
-        reading = _read_next(reader, ahead)
+    async with repository.open_readers(database, whole=True) as readers:
         with _without_collector():
-            while reading is not None:
-                (first, end), found = await reading
-                reading = _read_next(reader, ahead)
-                await _begin_reading()
+            async for (first, end), found in readers.log(size):
                 stretch = _stretch(first, end, found, ports.checkpoint_key().verifier, going.damages)
-                there = {int(row[0]) for row in stretch.rows} if len(stretch.rows) < end - first else range(first, end)
-                if said.held.missing(first, end, there) or not going.accounts_for(first, end, stretch.rows):
+                seqs = stretch.rows.seqs
+                there = set(seqs) if len(seqs) < end - first else range(first, end)
+                if said.held.missing(first, end, there) or not going.accounts_for(first, end, seqs):
                     # A day may have gone since the walk began, or what was held of one may have been erased.
                     said = await _said(database, ports, Damages(), without=never)
                     never |= said.unsaid
@@ -153,34 +131,13 @@ async def _walk(database: Database, ports: Ports, going: Walk, size: int) -> Non
                 going.take(stretch)
 
 
-def _read_next(reader: Reader, ahead: Iterator[Run]) -> "asyncio.Task[tuple[Run, Found]] | None":
-    stretch = next(ahead, None)
-    if stretch is None:
-        return None
-    first, end = stretch
-
-    async def read() -> tuple[Run, Found]:
-        return (first, end), await reader.between(first, end)
-
-    return asyncio.create_task(read())
-
-
 def _stretch(first: int, end: int, found: Found, key: VerifierKey, damages: Damages) -> Stretch:
-    around, rows = found.around, found.rows
-    hashes, wrong = walk.joined(around["indexes"], around["hashes"], first=first, end=end)
+    hashes, wrong = walk.joined(found.indexes, found.tiles, first=first, end=end)
     for number in wrong:
         damages.add(number * TILE_WIDTH, "its tile is missing or of the wrong length")
-    if found.held:
-        there = {row[0] for row in rows}
-        held = []
-        for row in found.held:
-            try:
-                held.append(walk.held_row(row))
-            except ValueError:
-                damages.add(row["seq"], "what is held of it is not what its leaf says")
-        _check_held(found.held, key, damages)
-        rows = sorted([*map(tuple, rows), *(row for row in held if row.seq not in there)], key=lambda row: int(row[0]))
-    return Stretch(first, end, rows, hashes, around["claimed"], around["ids"], around["checkpoints"])
+    _check_held(found.held, key, damages)
+    rows = walk.with_held(found.rows, found.held, damages)
+    return Stretch(first, end, rows, hashes, found.claimed, found.ids, found.checkpoints)
 
 
 def _check_held(rows: Sequence[Any], key: VerifierKey, damages: Damages) -> None:

@@ -7,26 +7,28 @@ log itself says. A row is spelled as its leaf; the ids that were written and the
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import pairwise
-from struct import iter_unpack
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from lotpro_audit.events import leaf
 from lotpro_audit.events.leaf import NOBODY
 from lotpro_audit.tree.domain import HASH_BYTES, TILE_HEIGHT, TILE_WIDTH
-from lotpro_audit.verification.domain import Damage, Run, root_of
+from lotpro_audit.verification.domain import OTHER_LEAF, Damage, Run, differing, paired, root_of
 
 #: Damages of a kind that are told one by one; all are counted.
 MOST_TOLD = 5
 TILE_BYTES = TILE_WIDTH * HASH_BYTES
 #: What a row's columns say of its leaf ends with this, and the rest begins with the event's id;
 _ID_KEY = b',"id":"'
-_ID_BYTES = 36
+_ID_TEXT, _ID_BYTES = 36, 16
 #: from here on it has the time, in microseconds, between the event and its writing; no number is longer.
-_LAG = _ID_BYTES + len('","lag":')
+_LAG = _ID_TEXT + len('","lag":')
 _LAG_END = _LAG + 20
+_YEAR_2000_US = leaf.microseconds(datetime(2000, 1, 1, tzinfo=UTC))
 
 
 @dataclass(slots=True)
@@ -79,31 +81,39 @@ class Expired:
         return self.between(seq, seq + 1) == 1
 
 
-class Row(NamedTuple):
-    """A row of the log: its leaf is what its columns say, and the rest."""
+class Rows(NamedTuple):
+    """Rows of the log in the order of their places, a column each."""
 
-    seq: int
-    indexed: bytes
-    rest: bytes
-    org_seq: int
-    org_id: UUID | None
-    occurred_us: int
+    seqs: Sequence[int]
+    org_seqs: Sequence[int]
+    #: When the events happened, in microseconds since 2000.
+    moments: Sequence[int]
+    #: Whose they are, one id's bytes after the other; NOBODY's are of no organisation.
+    org_ids: bytes
+    #: Their leaves: what the columns say of each, and the rest.
+    indexed: Sequence[bytes]
+    rests: Sequence[bytes]
+
+    def hashes(self) -> bytes:
+        """The hashes of their leaves, one after the other."""
+        leaves = zip(self.indexed, self.rests, strict=True)
+        return b"".join([sha256(b"\x00" + begin + rest).digest() for begin, rest in leaves])
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """What there is at places `[first, end)` of the log; `first` begins a tile.
 
-    `rows` are in the order of their places. `hashes` are the tree's; `claims` the ids that were written, as text, and
-    where; `checkpoints` the sizes that were signed.
+    `hashes` are the tree's; `ids` those that were written, one after the other, and `claimed` where; `checkpoints` the
+    sizes that were signed.
     """
 
     first: int
     end: int
-    rows: Sequence[Row]
+    rows: Rows
     hashes: bytes
     claimed: Sequence[int]
-    ids: Sequence[bytes]
+    ids: bytes
     checkpoints: Sequence[int]
 
 
@@ -117,11 +127,11 @@ class Walk:
         self.level = bytearray()
         self.events = 0
         self.expired = Expired()
-        self._forgotten_us = forgotten_us
+        self._forgotten_us = forgotten_us - _YEAR_2000_US
         self._going: list[_Going] = []
         self._known: set[str] = set()
-        self._last: dict[UUID | None, int] = {}
-        self._where: dict[UUID | None, int] = {}
+        self._last: dict[bytes, int] = {}
+        self._where: dict[bytes, int] = {}
         self._logged = 0
         self._logged_at = -1
 
@@ -132,36 +142,36 @@ class Walk:
         self._going += [_Going(e) for e in expiries if e.day not in self._known and not self.events]
         self._known |= {expiry.day for expiry in expiries}
 
-    def accounts_for(self, first: int, end: int, rows: Sequence[Row]) -> bool:
+    def accounts_for(self, first: int, end: int, seqs: Sequence[int]) -> bool:
         """Whether every place of a stretch has its row, or expired."""
-        return len(rows) == end - first or not self._missing(first, end, rows)
+        return len(seqs) == end - first or not self._missing(first, end, seqs)
 
-    def _missing(self, first: int, end: int, rows: Sequence[Row]) -> list[int]:
-        there = {row[0] for row in rows}
+    def _missing(self, first: int, end: int, seqs: Sequence[int]) -> list[int]:
         if self.expired.between(first, end) == end - first:
             return []
+        there = set(seqs)
         return [seq for seq in range(first, end) if seq not in there and not self.expired.covers(seq)]
 
     def take(self, stretch: Stretch) -> None:
         """Hold a stretch against the tree, and go on after it."""
         self._tiles(stretch)
-        if len(stretch.rows) != stretch.end - stretch.first:
+        seqs, org_seqs, moments, org_ids, _, rests = rows = stretch.rows
+        if len(seqs) != stretch.end - stretch.first:
             self._gaps(stretch)
         for going in self._going:
             going.take(stretch)
         self._going = [going for going in self._going if not self._ends(going, stretch.end)]
-        if not stretch.rows:
-            self._claims(stretch, [], [])
+        self._claims(stretch, [rest[:_ID_TEXT] for rest in rests])
+        if not seqs:
             return
-        seqs, indexed, rests, numbers, organisations, moments = zip(*stretch.rows, strict=True)
-        self._leaves(stretch, seqs, indexed, rests)
-        self._claims(stretch, seqs, [rest[:_ID_BYTES] for rest in rests])
+        for seq in differing(seqs, rows.hashes(), stretch.hashes, first=stretch.first):
+            self.damages.add(seq, OTHER_LEAF)
 
         def logged(at: int) -> int:
-            return int(moments[at]) + _lag(rests[at])
+            return moments[at] + _lag(rests[at])
 
         self._checkpoints(stretch, seqs, logged)
-        self._sequences(seqs, numbers, organisations)
+        self._sequences(seqs, org_seqs, _cut(org_ids))
         self.events += len(seqs)
 
     def finish(self, heads: Mapping[UUID, int], size: int) -> None:
@@ -170,9 +180,8 @@ class Walk:
             self.damages.add(-1, f"the day {going.expiry.day} held places the log does not have")
         if sum(heads.values()) != size:
             self.damages.add(-1, "the organisations' heads do not add up to the log")
-        last = {organisation or NOBODY: number for organisation, number in self._last.items()}
-        where = {organisation or NOBODY: seq for organisation, seq in self._where.items()}
-        for organisation, head in heads.items():
+        last, where = self._last.copy(), self._where
+        for organisation, head in ((org_id.bytes, head) for org_id, head in heads.items()):
             ended = last.pop(organisation, 0)
             gone = self.expired.between(where.get(organisation, -1) + 1, size)
             if not 0 <= head - ended <= gone:
@@ -186,37 +195,26 @@ class Walk:
         self.level += raised(hashes)
 
     def _gaps(self, stretch: Stretch) -> None:
-        for seq in self._missing(stretch.first, stretch.end, stretch.rows):
+        seqs = stretch.rows.seqs
+        for seq in self._missing(stretch.first, stretch.end, seqs):
             self.damages.add(seq, "it is missing, and no day that went had it")
-        seen = -1
-        for row in stretch.rows:
-            if row[0] == seen:
-                self.damages.add(seen, "there are several in one place")
-            seen = row[0]
+        for before, seq in pairwise(seqs):
+            if before == seq:
+                self.damages.add(seq, "there are several in one place")
 
-    def _leaves(
-        self, stretch: Stretch, seqs: Sequence[int], indexed: Sequence[bytes], rests: Sequence[bytes]
-    ) -> None:
-        found = [sha256(b"\x00" + begin + rest).digest() for begin, rest in zip(indexed, rests, strict=True)]
-        if len(found) == stretch.end - stretch.first and b"".join(found) == stretch.hashes:
-            return
-        for seq, hashed in zip(seqs, found, strict=True):
-            at = (seq - stretch.first) * HASH_BYTES
-            if stretch.hashes[at : at + HASH_BYTES] != hashed:
-                self.damages.add(seq, "its leaf is not the one that is in the tree")
-
-    def _claims(self, stretch: Stretch, seqs: Sequence[int], ids: Sequence[bytes]) -> None:
+    def _claims(self, stretch: Stretch, texts: Sequence[bytes]) -> None:
         """The ids that were written are those of the leaves; those of days that went may outlive them a little."""
-        if len(stretch.claimed) == len(seqs) and list(stretch.claimed) == list(seqs) and list(stretch.ids) == list(ids):
+        seqs = stretch.rows.seqs
+        if stretch.claimed == seqs and stretch.ids == _read_ids(texts):
             return
-        claimed = dict(zip(stretch.claimed, stretch.ids, strict=True))
+        claimed = dict(zip(stretch.claimed, _cut(stretch.ids), strict=True))
         if len(claimed) != len(stretch.claimed):
             more = len(stretch.claimed) - len(claimed)
             self.damages.add(stretch.first, "several ids were written in one place", count=more)
-        happened = {row[0]: row[5] for row in stretch.rows}
-        for seq, event_id in zip(seqs, ids, strict=True):
+        happened = dict(zip(seqs, stretch.rows.moments, strict=True))
+        for seq, text in zip(seqs, texts, strict=True):
             found = claimed.pop(seq, None)
-            if found != event_id and not (found is None and happened[seq] < self._forgotten_us):
+            if found != _read_ids([text]) and not (found is None and happened[seq] < self._forgotten_us):
                 self.damages.add(seq, "its id is not among those that were written")
         for seq in claimed:
             if not self.expired.covers(seq):
@@ -242,7 +240,7 @@ class Walk:
             self.damages.add(size, "the checkpoint of this size is missing")
 
     def _sequences(
-        self, seqs: Sequence[int], numbers: Sequence[int], organisations: Sequence[UUID | None]
+        self, seqs: Sequence[int], numbers: Sequence[int], organisations: Sequence[bytes]
     ) -> None:
         """Each organisation's own numbers have no gap but for what expired in between."""
         last, where = self._last, self._where
@@ -257,7 +255,7 @@ class Walk:
     def _ends(self, going: "_Going", end: int) -> bool:
         if going.expiry.runs[-1][1] >= end:
             return False
-        if root_of(going.hashes()) != going.expiry.root:
+        if root_of(going.hashes) != going.expiry.root:
             self.damages.add(going.expiry.runs[0][0], f"the day {going.expiry.day} is not what the log says it was")
         return True
 
@@ -280,9 +278,9 @@ class _Going:
                 return
             self._at += 1
 
-    def hashes(self) -> list[bytes]:
-        joined = b"".join(self._parts)
-        return [found for (found,) in iter_unpack(f"{HASH_BYTES}s", joined)]
+    @property
+    def hashes(self) -> bytes:
+        return b"".join(self._parts)
 
 
 def _lag(rest: bytes) -> int:
@@ -297,18 +295,51 @@ def raised(hashes: bytes | bytearray) -> bytes:
     """The hashes of full tiles, by theirs: what these are on the next level of the tree."""
     level = bytes(hashes)
     for _ in range(TILE_HEIGHT):
-        level = b"".join([sha256(b"\x01" + pair).digest() for (pair,) in iter_unpack(f"{2 * HASH_BYTES}s", level)])
+        level = paired(level)
     return level
 
 
-def held_row(found: Mapping[str, Any]) -> Row:
-    """The row of a held event; raises ValueError when its columns, those it has, are not what its leaf says."""
+def with_held(rows: Rows, held: Sequence[Mapping[str, Any]], damages: Damages) -> Rows:
+    """Rows together with the copies that are held of others; tells of those whose columns are not what they hold."""
+    there, copies = set(rows.seqs), []
+    for found in held:
+        try:
+            copy = _held_row(found)
+        except ValueError:
+            damages.add(found["seq"], "what is held of it is not what its leaf says")
+            continue
+        if found["seq"] not in there:
+            copies.append(copy)
+    if not copies:
+        return rows
+    own = zip(*rows[:3], _cut(rows.org_ids), rows.indexed, rows.rests, strict=True)
+    seqs, org_seqs, moments, org_ids, *leaves = zip(*sorted([*own, *copies], key=itemgetter(0)), strict=True)
+    return Rows(seqs, org_seqs, moments, b"".join(org_ids), *leaves)
+
+
+def _held_row(found: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A held event as a row (Rows); raises ValueError when its columns, those it has, are not what its leaf says."""
     made = leaf.read(found["leaf"])
     columns = (found["occurred_at"], found["org_seq"], *(str(found[name] or "") for name in _HELD_IDS))
     if columns != (made.occurred_at, made.org_seq, *(getattr(made, name) for name in _HELD_IDS)):
         raise ValueError("its columns are not what its leaf says")
     indexed, key, rest = found["leaf"].partition(_ID_KEY)
-    return Row(found["seq"], indexed + key, rest, found["org_seq"], found["org_id"], made.occurred_us)
+    moment = made.occurred_us - _YEAR_2000_US
+    return found["seq"], found["org_seq"], moment, (found["org_id"] or NOBODY).bytes, indexed + key, rest
+
+
+def _cut(ids: bytes) -> list[bytes]:
+    """Ids that stand one after the other."""
+    return [ids[at : at + _ID_BYTES] for at in range(0, len(ids), _ID_BYTES)]
+
+
+def _read_ids(texts: Sequence[bytes]) -> bytes | None:
+    """The bytes of ids, one after the other; None when some text is no id as leaves have it."""
+    try:
+        ids = bytes.fromhex(b"".join(texts).translate(None, b"-").decode("ascii"))
+    except ValueError:
+        return None
+    return ids if len(ids) == _ID_BYTES * len(texts) else None
 
 
 _HELD_IDS = ("org_id", "store_id", "actor_id", "subject_id", "concerned_id")
@@ -330,7 +361,6 @@ def joined(indexes: Sequence[int], hashes: Sequence[bytes], *, first: int, end: 
     return b"".join(parts), wrong
 
 
-def stretches(size: int, width: int) -> Iterator[Run]:
-    """`[first, end)` of stretches through a log; the width is a multiple of a tile's."""
-    return ((first, min(first + width, size)) for first in range(0, size, width))
-
+def stretches(first: int, end: int, width: int) -> Iterator[Run]:
+    """`[first, end)` in stretches of a width, a multiple of a tile's."""
+    return ((begin, min(begin + width, end)) for begin in range(first, end, width))
