@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Table, Uuid, bindparam, func, select
+from sqlalchemy import ARRAY, Column, DateTime, LargeBinary, MetaData, Table, Uuid, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from lotpro_kit.caller import Origin
@@ -38,6 +38,11 @@ def table(metadata: MetaData) -> Table:
 
 
 _DATA_KEYS = table(MetaData())
+_MANY_WRAPPED = Statement(
+    select(_DATA_KEYS.c.subject_id, _DATA_KEYS.c.wrapped_key).where(
+        _DATA_KEYS.c.subject_id == any_(bindparam("subject_ids", type_=ARRAY(Uuid)))
+    )
+)
 _WRAPPED = Statement(select(_DATA_KEYS.c.wrapped_key).where(_DATA_KEYS.c.subject_id == bindparam("subject_id")))
 
 
@@ -115,10 +120,8 @@ class Keyring:
         """The keys of many subjects in one query; destroyed ones are left out."""
         if not subject_ids:
             return {}
-        found = await session.execute(
-            select(_DATA_KEYS.c.subject_id, _DATA_KEYS.c.wrapped_key).where(_DATA_KEYS.c.subject_id.in_(subject_ids))
-        )
-        return {subject_id: self._open(subject_id, wrapped) for subject_id, wrapped in found}
+        found = await _MANY_WRAPPED.all(session, subject_ids=list(subject_ids))
+        return {row.subject_id: self._open(row.subject_id, row.wrapped_key) for row in found}
 
     async def destroy(self, session: Session, subject_id: UUID) -> bool:
         """Shred what the subject's key encrypted, in every copy of it; answers whether there was a key."""

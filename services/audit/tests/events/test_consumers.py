@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
+from sqlalchemy import text
+
 from lotpro_kit import bus, ids, outbox, testing
 from lotpro_kit.caller import system
 from services.audit.tests.conftest import Log
@@ -15,7 +17,9 @@ TOPIC = "security-events"
 
 @asynccontextmanager
 async def running(log: Log, broker: testing.Broker) -> AsyncIterator[bus.Bus]:
-    """Audit's relay and its subscription."""
+    """Audit's relay and its subscription; what other tests left to be sent is not."""
+    async with log.runtime.database.begin(system()) as session:
+        await session.execute(text("DELETE FROM outbox"))
     link = broker.open_bus("audit")
     sender = link.sender()
     relay = asyncio.create_task(outbox.Relay(log.runtime.database, sender, source="lotpro/audit").run())

@@ -73,10 +73,9 @@ class Leaf(NamedTuple):
     expiry: Mapping[str, Any] | None = None
 
     @property
-    def key_id(self) -> UUID:
-        """Whose data key opens `origin`."""
-        named = self.actor_id or self.org_id
-        return UUID(named) if named else NOBODY
+    def key_owner(self) -> str:
+        """Whose data key opens `origin`: the person's, so that it can be forgotten with them, or the organisation's."""
+        return self.actor_id or self.org_id
 
     @property
     def occurred_at(self) -> datetime:
@@ -85,6 +84,11 @@ class Leaf(NamedTuple):
     @property
     def logged_at(self) -> datetime:
         return moment(self.logged_us)
+
+
+def subject(text: str) -> UUID:
+    """Whose something is, by their id as a leaf has it."""
+    return UUID(text) if text else NOBODY
 
 
 def microseconds(moment: datetime) -> int:

@@ -1,16 +1,33 @@
 """SQL of reading the log, and of its days."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from functools import cache
+from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
 from lotpro_audit.events.domain import Filter
 from lotpro_audit.events.leaf import LEAF_SQL
 from lotpro_audit.events.models import EVENTS, EXPIRED_RUNS, EXPIRIES, LEAF
-from lotpro_kit.db import Session
+from lotpro_kit.db import Session, Statement
 
 #: Where a list goes on: the last row's `occurred_at` and `seq`.
 Position = tuple[datetime, int]
@@ -18,66 +35,90 @@ Position = tuple[datetime, int]
 _WINDOWS = (1, 7, 30)
 
 
-def matching(wanted: Filter) -> list[ColumnElement[bool]]:
-    """A filter as SQL, but for its times."""
-    found = [
-        EVENTS.c[name] == value
-        for name in ("actor_id", "store_id", "session_id", "ip_index", "action", "success")
-        if (value := getattr(wanted, name)) is not None
-    ]
-    if wanted.subject_id is not None:
-        found.append(or_(EVENTS.c.subject_id == wanted.subject_id, EVENTS.c.concerned_id == wanted.subject_id))
-    return found
+#: What may be asked of events, by name, each with the value that is given under its name.
+Conditions: TypeAlias = Mapping[str, object]
+_MEANING: Mapping[str, ColumnElement[bool]] = {
+    **{
+        name: EVENTS.c[name] == bindparam(name)
+        for name in ("org_id", "actor_id", "store_id", "session_id", "ip_index", "action")
+    },
+    # Without a parameter, so that failures are found by their own index.
+    "success": EVENTS.c.success,
+    "failure": ~EVENTS.c.success,
+    "stores": EVENTS.c.store_id == any_(bindparam("stores", type_=ARRAY(Uuid))),
+    "subject_id": or_(*(EVENTS.c[name] == bindparam("subject_id") for name in ("subject_id", "concerned_id"))),
+    "person_id": or_(
+        *(EVENTS.c[name] == bindparam("person_id") for name in ("actor_id", "subject_id", "concerned_id"))
+    ),
+    "since": EVENTS.c.occurred_at >= bindparam("since"),
+    "until": EVENTS.c.occurred_at < bindparam("until"),
+    "last_org_seq": EVENTS.c.org_seq <= bindparam("last_org_seq"),
+}
+_AFTER = tuple_(bindparam("after_at", type_=DateTime(timezone=True)), bindparam("after_seq", type_=BigInteger))
+_PLACE = tuple_(EVENTS.c.occurred_at, EVENTS.c.seq)
 
 
-def of_organisation(org_id: UUID, stores: Collection[UUID] | None) -> list[ColumnElement[bool]]:
+def matching(wanted: Filter) -> Conditions:
+    """A filter's conditions, but for its times."""
+    names = ("actor_id", "store_id", "session_id", "ip_index", "action", "subject_id")
+    found = {name: value for name in names if (value := getattr(wanted, name)) is not None}
+    return found if wanted.success is None else found | {"success" if wanted.success else "failure": True}
+
+
+def between(wanted: Filter) -> Conditions:
+    """A filter's times."""
+    return {name: value for name in ("since", "until") if (value := getattr(wanted, name)) is not None}
+
+
+def of_organisation(org_id: UUID, stores: Collection[UUID] | None) -> Conditions:
     """An organisation's events; only those of these stores, unless None asks for all."""
-    conditions = [EVENTS.c.org_id == org_id]
-    if stores is not None:
-        conditions.append(EVENTS.c.store_id.in_(stores))
-    return conditions
+    return {"org_id": org_id} | ({} if stores is None else {"stores": list(stores)})
 
 
-def of_actor(user_id: UUID) -> list[ColumnElement[bool]]:
-    """What a person did."""
-    return [EVENTS.c.actor_id == user_id]
+def numbered_to(org_id: UUID, last: int) -> Conditions:
+    """An organisation's events up to one of its own numbers."""
+    return {"org_id": org_id, "last_org_seq": last}
 
 
-def about(org_id: UUID, person_id: UUID) -> list[ColumnElement[bool]]:
-    """The events of an organisation that name a person."""
-    named = (EVENTS.c[name] == person_id for name in ("actor_id", "subject_id", "concerned_id"))
-    return [EVENTS.c.org_id == org_id, or_(*named)]
+def within_day(day: date) -> Conditions:
+    """The events of a day (UTC)."""
+    begin = datetime.combine(day, time(), UTC)
+    return {"since": begin, "until": begin + timedelta(days=1)}
 
 
-def between(wanted: Filter) -> list[ColumnElement[bool]]:
-    """A filter's times as SQL."""
-    return [
-        *([EVENTS.c.occurred_at >= wanted.since] if wanted.since is not None else []),
-        *([EVENTS.c.occurred_at < wanted.until] if wanted.until is not None else []),
-    ]
+def _asked(conditions: Conditions) -> tuple[str, ...]:
+    """The names of conditions, by which statements are compiled once."""
+    return tuple(sorted(conditions))
+
+
+def _all(names: Sequence[str]) -> list[ColumnElement[bool]]:
+    return [_MEANING[name] for name in names]
 
 
 async def newest(
-    session: Session, conditions: Sequence[ColumnElement[bool]], *, since: datetime, until: datetime,
-    after: Position | None, limit: int,
+    session: Session, conditions: Conditions, *, since: datetime, until: datetime, after: Position | None, limit: int
 ) -> list[Any]:
     """Events between two moments (`seq`, `leaf`), newest first, going on after a position."""
     rows: list[Any] = []
     newest_moment = until if after is None else min(until, after[0] + timedelta(microseconds=1))
+    places = {} if after is None else {"after_at": after[0], "after_seq": after[1]}
     for begin, end in _windows(since, newest_moment):
-        wanted = [*conditions, EVENTS.c.occurred_at >= begin, EVENTS.c.occurred_at < end]
-        if after is not None:
-            wanted.append(tuple_(EVENTS.c.occurred_at, EVENTS.c.seq) < after)
-        found = await session.execute(
-            select(EVENTS.c.occurred_at, EVENTS.c.seq, LEAF)
-            .where(*wanted)
-            .order_by(EVENTS.c.occurred_at.desc(), EVENTS.c.seq.desc())
-            .limit(limit - len(rows))
-        )
-        rows += found.all()
+        wanted = {**conditions, "since": begin, "until": end}
+        statement = _newest(_asked(wanted), going_on=after is not None)
+        rows += await statement.all(session, **wanted, **places, most=limit - len(rows))
         if len(rows) >= limit:
             break
     return rows
+
+
+@cache
+def _newest(names: tuple[str, ...], *, going_on: bool) -> Statement:
+    return Statement(
+        select(EVENTS.c.occurred_at, EVENTS.c.seq, LEAF)
+        .where(*_all(names), *([_PLACE < _AFTER] if going_on else []))
+        .order_by(EVENTS.c.occurred_at.desc(), EVENTS.c.seq.desc())
+        .limit(bindparam("most"))
+    )
 
 
 def _windows(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -95,19 +136,24 @@ def _windows(since: datetime, until: datetime) -> Iterator[tuple[datetime, datet
 
 
 async def oldest(
-    session: Session, conditions: Sequence[ColumnElement[bool]], *, after: Position | None, limit: int
+    session: Session, conditions: Conditions, *, after: Position | None, limit: int
 ) -> Sequence[Any]:
     """Events (`occurred_at`, `seq`, `leaf`), oldest first, going on after a position."""
-    wanted = list(conditions)
-    if after is not None:
-        wanted += [EVENTS.c.occurred_at >= after[0], tuple_(EVENTS.c.occurred_at, EVENTS.c.seq) > after]
-    found = await session.execute(
+    places = {} if after is None else {"after_at": after[0], "after_seq": after[1]}
+    statement = _oldest(_asked(conditions), going_on=after is not None)
+    return await statement.all(session, **conditions, **places, most=limit)
+
+
+@cache
+def _oldest(names: tuple[str, ...], *, going_on: bool) -> Statement:
+    # The row comparison alone would not leave out the days before.
+    beyond = [EVENTS.c.occurred_at >= bindparam("after_at"), _PLACE > _AFTER] if going_on else []
+    return Statement(
         select(EVENTS.c.occurred_at, EVENTS.c.seq, LEAF)
-        .where(*wanted)
+        .where(*_all(names), *beyond)
         .order_by(EVENTS.c.occurred_at, EVENTS.c.seq)
-        .limit(limit)
+        .limit(bindparam("most"))
     )
-    return found.all()
 
 
 async def numbered(session: Session, org_id: UUID, *, after: int, limit: int) -> Sequence[Any]:
@@ -134,9 +180,7 @@ async def days_that_went(session: Session) -> list[date]:
     return list((await session.execute(select(EXPIRIES.c.day))).scalars())
 
 
-async def pages(
-    session: Session, conditions: Sequence[ColumnElement[bool]], *, after: int, size: int
-) -> Sequence[Any]:
+async def pages(session: Session, conditions: Conditions, *, after: int, size: int) -> Sequence[Any]:
     """How the events after a place of the tree fall into pages of a size, in the tree's order.
 
     For each page its last place (`last`), between which moments its events happened (`since`, `until`), and how many
@@ -148,7 +192,7 @@ async def pages(
             EVENTS.c.occurred_at,
             ((func.row_number().over(order_by=EVENTS.c.seq) - 1) // size).label("page"),
         )
-        .where(*conditions, EVENTS.c.seq > after)
+        .where(*_all(_asked(conditions)), EVENTS.c.seq > after)
         .subquery()
     )
     found = await session.execute(
@@ -159,31 +203,27 @@ async def pages(
             func.count().label("events"),
         )
         .group_by(numbered.c.page)
-        .order_by(numbered.c.page)
+        .order_by(numbered.c.page),
+        conditions,
     )
     rows: Sequence[Any] = found.all()
     return rows
 
 
 async def page(
-    session: Session, conditions: Sequence[ColumnElement[bool]], *, after: int, last: int, since: datetime,
-    until: datetime,
+    session: Session, conditions: Conditions, *, after: int, last: int, since: datetime, until: datetime
 ) -> Sequence[Any]:
     """The events of a page (`leaf`) that are still there, in the tree's order."""
     found = await session.execute(
         select(LEAF)
         .where(
-            *conditions, EVENTS.c.seq > after, EVENTS.c.seq <= last, EVENTS.c.occurred_at >= since,
+            *_all(_asked(conditions)), EVENTS.c.seq > after, EVENTS.c.seq <= last, EVENTS.c.occurred_at >= since,
             EVENTS.c.occurred_at <= until,
         )
-        .order_by(EVENTS.c.seq)
+        .order_by(EVENTS.c.seq),
+        conditions,
     )
     return found.all()
-
-
-def numbered_to(org_id: UUID, last: int) -> list[ColumnElement[bool]]:
-    """An organisation's events up to one of its own numbers."""
-    return [EVENTS.c.org_id == org_id, EVENTS.c.org_seq <= last]
 
 
 async def at(session: Session, seq: int) -> Any:
@@ -202,17 +242,23 @@ async def visible(
 
     `stores` are as in `of_organisation`; without an organisation only one's own acts are there.
     """
-    seen = or_(*of_actor(user_id), *([and_(*of_organisation(org_id, stores))] if org_id is not None else []))
+    seen = EVENTS.c.actor_id == user_id
+    if org_id is not None:
+        of_org = EVENTS.c.org_id == org_id
+        seen = or_(seen, of_org if stores is None else and_(of_org, EVENTS.c.store_id.in_(stores)))
     found = await session.execute(
         select(EVENTS.c.seq, LEAF).where(EVENTS.c.occurred_at == occurred_at, EVENTS.c.seq == seq, seen)
     )
     return found.one_or_none()
 
 
+_COUNT_ABOUT = Statement(select(func.count().label("events")).select_from(EVENTS).where(*_all(["org_id", "person_id"])))
+
+
 async def count_about(session: Session, org_id: UUID, person_id: UUID) -> int:
     """How many events of an organisation name a person."""
-    found = await session.execute(select(func.count()).select_from(EVENTS).where(*about(org_id, person_id)))
-    return int(found.scalar_one())
+    [row] = await _COUNT_ABOUT.all(session, org_id=org_id, person_id=person_id)
+    return int(row.events)
 
 
 async def days(session: Session) -> list[date]:
@@ -231,16 +277,13 @@ async def drop_day(session: Session, day: date) -> None:
     await session.execute(text("SELECT audit_drop_day(:day)"), {"day": day})
 
 
-def within_day(day: date) -> list[ColumnElement[bool]]:
-    """The events of a day (UTC)."""
-    begin = datetime.combine(day, time(), UTC)
-    return [EVENTS.c.occurred_at >= begin, EVENTS.c.occurred_at < begin + timedelta(days=1)]
-
-
 async def count_day(session: Session, day: date) -> int:
     """How many events a day has."""
-    found = await session.execute(select(func.count()).select_from(EVENTS).where(*within_day(day)))
-    return int(found.scalar_one())
+    [row] = await _COUNT_DAY.all(session, **within_day(day))
+    return int(row.events)
+
+
+_COUNT_DAY = Statement(select(func.count().label("events")).select_from(EVENTS).where(*_all(["since", "until"])))
 
 
 #: A day's page views by feature, of at least so many people, without those who are left out. Nobody else sees a person.

@@ -5,12 +5,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement
-
 from lotpro_audit.events import domain, leaf, origins, repository
 from lotpro_audit.events.domain import Filter
 from lotpro_audit.events.leaf import Leaf
-from lotpro_audit.events.repository import Position
+from lotpro_audit.events.repository import Conditions, Position
 from lotpro_audit.ports import Ports
 from lotpro_audit.sequencer import service as sequencer
 from lotpro_audit.tree import service as tree_service
@@ -40,7 +38,7 @@ async def list_events(
     """
     if caller.org_id is None:
         raise errors.NotFound
-    conditions = [*repository.of_organisation(caller.org_id, caller.stores), *repository.matching(wanted)]
+    conditions = {**repository.of_organisation(caller.org_id, caller.stores), **repository.matching(wanted)}
     return await _shown(session, caller, ports, conditions, wanted=wanted, after=after, limit=limit)
 
 
@@ -48,13 +46,13 @@ async def list_own_events(
     session: Session, caller: Caller, ports: Ports, *, user_id: UUID, after: Position | None, limit: int
 ) -> list[Event]:
     """What a person did, in any organisation or none, newest first, and one row more. Looking is logged."""
-    conditions = repository.of_actor(user_id)
+    conditions = {"actor_id": user_id}
     return await _shown(session, caller, ports, conditions, wanted=Filter(), after=after, limit=limit)
 
 
 async def _shown(
-    session: Session, caller: Caller, ports: Ports, conditions: Sequence[ColumnElement[bool]], *, wanted: Filter,
-    after: Position | None, limit: int,
+    session: Session, caller: Caller, ports: Ports, conditions: Conditions, *, wanted: Filter, after: Position | None,
+    limit: int,
 ) -> list[Event]:
     await ports.security_log.record(session, caller, "audit:event:list", at=ports.clock())
     since, until = reach(wanted.since, wanted.until, now=ports.clock())
@@ -105,7 +103,7 @@ async def events_about(
     session: Session, ports: Ports, *, org_id: UUID, person_id: UUID, after: Position | None, limit: int
 ) -> list[Event]:
     """Those events, oldest first, each with where it came from."""
-    rows = await repository.oldest(session, repository.about(org_id, person_id), after=after, limit=limit)
+    rows = await repository.oldest(session, {"org_id": org_id, "person_id": person_id}, after=after, limit=limit)
     return await opened(session, ports, rows)
 
 
@@ -141,10 +139,9 @@ async def rows_of_page(
     )
 
 
-def _of_export(org_id: UUID, wanted: Filter, last_org_seq: int) -> list[ColumnElement[bool]]:
-    return [
-        *repository.numbered_to(org_id, last_org_seq), *repository.matching(wanted), *repository.between(wanted)
-    ]
+def _of_export(org_id: UUID, wanted: Filter, last_org_seq: int) -> Conditions:
+    to_last = repository.numbered_to(org_id, last_org_seq)
+    return {**to_last, **repository.matching(wanted), **repository.between(wanted)}
 
 
 async def expired_runs(session: Session, org_id: UUID) -> Sequence[Any]:
@@ -157,11 +154,11 @@ async def rows_in_scope(
     until: datetime | None, after: Position | None, limit: int,
 ) -> Sequence[Any]:
     """An organisation's rows (`occurred_at`, `seq`, `leaf`), of a store, about a person, of a time; oldest first."""
-    conditions = [
-        *(repository.about(org_id, person_id) if person_id is not None else ()),
-        *repository.of_organisation(org_id, None if store_id is None else [store_id]),
-        *repository.between(Filter(since=since, until=until)),
-    ]
+    conditions = {
+        **repository.of_organisation(org_id, None if store_id is None else [store_id]),
+        **({} if person_id is None else {"person_id": person_id}),
+        **repository.between(Filter(since=since, until=until)),
+    }
     return await repository.oldest(session, conditions, after=after, limit=limit)
 
 
@@ -219,10 +216,12 @@ async def kept_days(session: Session) -> list[date]:
 async def opened(session: Session, ports: Ports, rows: Sequence[Any]) -> list[Event]:
     """Rows (`leaf`) as events, with where they came from: unknown where the person's key was destroyed."""
     found = [(leaf.read(row.leaf), row.leaf) for row in rows]
-    keys = await ports.keyring.existing_many(session, {made.key_id for made, _ in found if made.origin})
+    owners = {text: leaf.subject(text) for text in {made.key_owner for made, _ in found if made.origin}}
+    known = await ports.keyring.existing_many(session, set(owners.values()))
+    keys = {text: known.get(owner) for text, owner in owners.items()}
     events = []
     for made, content in found:
-        key = origins.key_of(keys.get(made.key_id), made) if made.origin else b""
+        key = origins.key_of(keys[made.key_owner], made) if made.origin else b""
         origin = origins.open_origin(made, key)
         events.append(Event(made, content, Origin(), b"") if origin is None else Event(made, content, origin, key))
     return events

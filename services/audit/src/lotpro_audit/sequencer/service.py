@@ -12,7 +12,7 @@ from uuid import UUID
 
 from lotpro_audit.events import domain, origins
 from lotpro_audit.events.domain import EventOutOfRange, EventUnreadable, SecurityEvent
-from lotpro_audit.events.leaf import NOBODY
+from lotpro_audit.events.leaf import subject
 from lotpro_audit.ports import Ports
 from lotpro_audit.sequencer import batch, repository
 from lotpro_audit.sequencer.batch import Batch, Keys
@@ -226,19 +226,14 @@ class Sequencer:
         """The data keys of people and organisations; and those that had to be made, as they are to be stored."""
         keyring = self._ports.keyring
         keys = {text: leader.keys[text] for text in named & leader.keys.keys()}
-        subjects = {_subject(text): text for text in named - keys.keys()}
-        for subject, wrapped in (await repository.wrapped_keys(leader.reader, subjects)).items():
-            keys[subjects[subject]] = keyring.open_key(subject, wrapped)
+        texts = {subject(text): text for text in named - keys.keys()}
+        for owner, wrapped in (await repository.wrapped_keys(leader.reader, texts)).items():
+            keys[texts[owner]] = keyring.open_key(owner, wrapped)
         made = {}
-        for subject, text in subjects.items():
+        for owner, text in texts.items():
             if text not in keys:
-                keys[text], made[text] = keyring.new_key(subject)
+                keys[text], made[text] = keyring.new_key(owner)
         return keys, made
-
-
-def _subject(text: str) -> UUID:
-    """Whose something is, by the id as events name it."""
-    return UUID(text) if text else NOBODY
 
 
 def _days(events: Sequence[SecurityEvent], *, now: datetime) -> list[date | Refusal]:
@@ -258,8 +253,8 @@ async def _heads(leader: _Leader, organisations: set[str]) -> dict[str, int]:
     """The last number of each organisation's sequence; 0 for one that has none yet."""
     unknown = organisations - leader.heads.keys()
     if unknown:
-        found = await repository.heads(leader.reader, [_subject(text) for text in unknown])
-        leader.heads |= {text: found.get(_subject(text), 0) for text in unknown}
+        found = await repository.heads(leader.reader, [subject(text) for text in unknown])
+        leader.heads |= {text: found.get(subject(text), 0) for text in unknown}
     return {text: leader.heads[text] for text in organisations}
 
 
@@ -271,11 +266,11 @@ async def _write(leader: _Leader, prepared: _Prepared) -> None:
         for day in made.rows.keys() - leader.days:
             await repository.make_day(writer, day)
         if prepared.keys:
-            await repository.add_keys(writer, {_subject(text): stored for text, stored in prepared.keys.items()})
+            await repository.add_keys(writer, {subject(text): stored for text, stored in prepared.keys.items()})
         for day, of_day in made.rows.items():
             await repository.copy_day(writer, day, of_day)
         await repository.claim(writer, made.claims)
-        await repository.set_heads(writer, {_subject(text): last for text, last in made.heads.items()})
+        await repository.set_heads(writer, {subject(text): last for text, last in made.heads.items()})
         await tree_service.write(writer, made.growth, at=made.now)
     leader.settle(made, prepared.keys)
 
