@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import asyncpg
+import uvloop
 from starlette.types import ASGIApp, Message
 
 from bench import figure
@@ -477,4 +478,5 @@ async def main() -> bool:
 
 
 if __name__ == "__main__":
-    raise SystemExit(0 if asyncio.run(main()) else 1)
+    # As the service runs.
+    raise SystemExit(0 if uvloop.run(main()) else 1)
