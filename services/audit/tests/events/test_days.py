@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
@@ -79,6 +79,14 @@ def test_days_ahead_are_today_and_the_next_seven_without_a_gap(now: datetime) ->
 def test_an_event_that_does_not_say_what_was_done_is_refused(action: str) -> None:
     with pytest.raises(EventUnreadable):
         domain.check(domain.SecurityEvent(uuid4(), datetime.now(UTC), action, True, "user", ""))
+
+
+@pytest.mark.parametrize("name", ["actor_id", "org_id", "store_id", "subject_id", "concerned_id", "session_id"])
+async def test_nobodys_id_has_one_spelling_and_another_one_holds_up_nobody(log: Log, name: str) -> None:
+    spelled = log.act(**{name: str(UUID(int=0))})
+    mine, nobodys = log.act(), log.act(actor_id="", org_id="", store_id="", actor_kind="system")
+    answers, _ = await log.take_all(mine, spelled, nobodys)
+    assert [answer and str(answer) for answer in answers] == [None, "audit.event_unreadable", None]
 
 
 async def test_days_are_made_ahead_once(log: Log) -> None:

@@ -22,8 +22,8 @@ CLAUSE = "retention.security-logs"
 #: What the log says of a day that went, and of held events that no hold reached any more.
 EXPIRE, ERASE = "audit:day:expire", "audit:hold:erase"
 
-
-_UUID = r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?"
+#: No id is all zeros: nobody's is empty, and must not have two spellings.
+_UUID = r"(?:(?!0{8}(?:-0{4}){3}-0{12})[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?"
 _KIND = r"[a-z_]{0,32}"
 #: What an event's names and ids are spelled with, one after another with `|` between them.
 _SPELLING = re.compile(

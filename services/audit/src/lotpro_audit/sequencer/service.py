@@ -12,7 +12,7 @@ from uuid import UUID
 
 from lotpro_audit.events import domain, origins
 from lotpro_audit.events.domain import EventOutOfRange, EventUnreadable, SecurityEvent
-from lotpro_audit.events.leaf import subject
+from lotpro_audit.events.leaf import NOBODY, subject
 from lotpro_audit.ports import Ports
 from lotpro_audit.sequencer import batch, repository
 from lotpro_audit.sequencer.batch import Batch, Keys
@@ -33,6 +33,8 @@ SWEEP_SECONDS = 15.0
 PATIENCE_SECONDS, LOOK_SECONDS = 5.0, 0.02
 INTAKE = "intake.event"
 CLOSE_SECONDS = 2.0
+#: How many addresses' indexes are remembered; some thousand dealerships' people come from a few each.
+ADDRESSES = 16_384
 #: Notified when something was written, for whoever follows the log.
 LOGGED = repository.LOGGED
 
@@ -104,8 +106,7 @@ class Sequencer:
 
     def __init__(self, database: Database, ports: Ports) -> None:
         self._database, self._ports = database, ports
-        # A dealership's people come from a few addresses again and again.
-        ip_index = lru_cache(1024)(partial(origins.ip_index, ports.blind_index))
+        ip_index = lru_cache(ADDRESSES)(partial(origins.ip_index, ports.blind_index))
         self._maker = batch.Maker(ip_index, ports.checkpoint_key)
         self._leader: _Leader | None = None
 
@@ -226,13 +227,12 @@ class Sequencer:
         """The data keys of people and organisations; and those that had to be made, as they are to be stored."""
         keyring = self._ports.keyring
         keys = {text: leader.keys[text] for text in named & leader.keys.keys()}
-        texts = {subject(text): text for text in named - keys.keys()}
-        for owner, wrapped in (await repository.wrapped_keys(leader.reader, texts)).items():
-            keys[texts[owner]] = keyring.open_key(owner, wrapped)
+        unknown = named - keys.keys()
+        for owner, wrapped in (await repository.wrapped_keys(leader.reader, unknown)).items():
+            keys["" if owner == NOBODY else str(owner)] = keyring.open_key(owner, wrapped)
         made = {}
-        for owner, text in texts.items():
-            if text not in keys:
-                keys[text], made[text] = keyring.new_key(owner)
+        for text in unknown - keys.keys():
+            keys[text], made[text] = keyring.new_key(subject(text))
         return keys, made
 
 
