@@ -11,7 +11,7 @@ from sqlalchemy import text
 from lotpro_kit import testing
 from lotpro_kit.caller import Caller
 from lotpro_kit.jobs import Run
-from services.identity.tests.conftest import Identity, Person, claims_of
+from services.identity.tests.conftest import PASSWORD, Identity, Person, claims_of
 from services.identity.tests.provisioning.conftest import SCIM, Directory, open_directory
 
 
@@ -143,16 +143,23 @@ async def test_names_and_people_are_there_once(directory: Directory) -> None:
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
 
 
+async def _arrive(identity: Identity, email: str) -> Person:
+    """A person who was provisioned sets a password by the mailbox, and enrols an authenticator app."""
+    person = Person(email, "another-quiet-lot-42")
+    await identity.post("/passwords:request-reset", {"email": email})
+    reset = {"token": (await identity.mailed(email)).code, "password": person.password}
+    assert (await identity.post("/passwords:reset", reset)).status_code < 300
+    answer = await identity.post("/sessions", {"email": email, "password": person.password})
+    assert answer.json()["status"] == "confirmation_required"
+    confirmed = await identity.confirm(email, (await identity.mailed(email)).code, person.password)
+    return await identity.enrolled(person, confirmed.json()["access_token"])
+
+
 async def test_tokens_of_a_deactivated_person_end_on_the_next_request(directory: Directory) -> None:
     lives = directory.identity
     email = directory.address()
     user = await directory.created(userName=email)
-    await lives.post("/passwords:request-reset", {"email": email})
-    reset = {"token": (await lives.mailed(email)).code, "password": "another-quiet-lot-42"}
-    assert (await lives.post("/passwords:reset", reset)).status_code < 300
-    await lives.post("/sessions", {"email": email, "password": "another-quiet-lot-42"})
-    confirmed = await lives.confirm(email, (await lives.mailed(email)).code, "another-quiet-lot-42")
-    person = await lives.enrolled(Person(email), confirmed.json()["access_token"])
+    person = await _arrive(lives, email)
     assert (await lives.get("/organisations/current", token=person.access_token)).status_code == 200
     await directory.patch(user, {"op": "replace", "path": "active", "value": False})
 
@@ -207,11 +214,29 @@ async def test_whether_a_stranger_has_an_account_is_not_told(directory: Director
     assert answers[0].json()["detail"].startswith("identity.scim_domain_unverified")
 
 
-async def test_an_unconfirmed_account_is_not_taken_over(directory: Directory) -> None:
-    email = directory.address()
-    await directory.identity.post("/accounts", directory.identity.sign_up_body(email))
-    refused = await directory.send("POST", "/Users", {"userName": email})
-    assert refused.status_code == 409, "whoever signed up with it knows the password"
+async def test_a_strangers_sign_up_keeps_nobody_out_and_opens_nothing(directory: Directory) -> None:
+    """Somebody signed up with the address before and waits: they know the password, and opened an organisation."""
+    lives, email = directory.identity, directory.address()
+    await lives.post("/accounts", lives.sign_up_body(email))
+    code = (await lives.mailed(email)).code
+    user = await directory.created(userName=email, name={"formatted": "Robin Vale"})
+    assert await directory.roles(email) == ["sales"]
+    assert (await lives.confirm(email, code)).status_code == 422
+    refused = await lives.post("/sessions", {"email": email, "password": PASSWORD})
+    assert refused.status_code == 401, refused.text
+    person = await _arrive(lives, email)
+    listed = (await lives.get("/organisations", token=person.access_token)).json()["items"]
+    assert [row["id"] for row in listed] == [str(directory.org_id)]
+    mine = (await lives.get("/accounts/me", token=person.access_token)).json()
+    assert (mine["name"], mine["email"]) == (user["displayName"], email)
+
+
+async def test_a_sign_up_in_a_domain_that_is_not_proven_stays(directory: Directory) -> None:
+    lives, email = directory.identity, f"{uuid4().hex[:12]}@unproven.com"
+    await lives.post("/accounts", lives.sign_up_body(email))
+    code = (await lives.mailed(email)).code
+    assert (await directory.send("POST", "/Users", {"userName": email})).status_code == 400
+    assert (await lives.confirm(email, code)).status_code == 200
 
 
 async def test_another_organisations_users_are_not_there(directory: Directory, identity: Identity) -> None:

@@ -541,10 +541,17 @@ async def add_invited(
         )
     if not (await accounts.lock(session, {found.id}))[found.id].is_unproven:
         raise CodeInvalid
-    await leave_all(session, caller, ports, account_id=found.id)
-    await accounts.sign_up_again(session, ports, found.id, name=name, password_hash=password_hash, phone=None)
-    await accounts.mark_confirmed(session, found.id, now=ports.clock())
+    await replace_sign_up(session, caller, ports, account_id=found.id, name=name, password_hash=password_hash)
     return (await accounts.lock(session, {found.id}))[found.id]
+
+
+async def replace_sign_up(
+    session: Session, caller: Caller, ports: Ports, *, account_id: UUID, name: str, password_hash: str
+) -> None:
+    """Whose address it is was shown otherwise: of a sign-up with it that nobody confirmed nothing stays."""
+    await leave_all(session, caller, ports, account_id=account_id)
+    await accounts.sign_up_again(session, ports, account_id, name=name, password_hash=password_hash, phone=None)
+    await accounts.mark_confirmed(session, account_id, now=ports.clock())
 
 
 async def join(session: Session, caller: Caller, ports: Ports, *, invitation: Row[Any], account_id: UUID) -> None:

@@ -105,6 +105,8 @@ def router(database: Database, ports: Ports, *, public_url: str) -> APIRouter:
     async def create_scim_user(body: ScimUserBody, grant: Annotated[Grant, Depends(granted)]) -> Response:
         """Make a person a member of the organisation."""
         person = read_person(body.content)
+        async with database.begin(as_authenticator(grant.caller)) as session:
+            await service.void_sign_up(session, grant, ports, person=person)
         async with database.begin(grant.caller) as session:
             row = await service.create_user(session, grant, ports, person=person)
         return _answer(201, _user(row, base), {"Location": f"{base}/Users/{row.id}"})

@@ -96,6 +96,24 @@ async def authenticate(session: Session, caller: Caller, ports: Ports, *, token:
     )
 
 
+async def void_sign_up(session: Session, grant: Grant, ports: Ports, *, person: Person) -> None:
+    """End what somebody signed up with a person's address and never confirmed, in a domain the organisation has proven.
+
+    Otherwise a stranger could keep everybody out whose address they guess. It may have been anybody's, so no password
+    opens what is left. Needs the scope AUTHENTICATOR. Raises InvalidValue.
+    """
+    address = _address(person.email)
+    found = await accounts.find_by_email(session, address)
+    if found is None or not await federation.is_verified(session, org_id=grant.org_id, email=address):
+        return
+    locked = (await accounts.lock(session, {found.id})).get(found.id)
+    if locked is not None and locked.is_unproven:
+        await organisations.replace_sign_up(
+            session, grant.caller, ports, account_id=locked.id, name=person.name,
+            password_hash=ports.passwords.dummy,
+        )
+
+
 async def create_user(session: Session, grant: Grant, ports: Ports, *, person: Person) -> Any:
     """Make a person a member, with an account if the address has none; answers the user's row.
 
@@ -123,7 +141,7 @@ async def create_user(session: Session, grant: Grant, ports: Ports, *, person: P
         except EmailTaken as error:
             raise domain.ScimTaken from error
     elif not account.is_active or account.email_confirmed_at is None:
-        # Who signed up with an address and never confirmed it may be anybody, and knows the password.
+        # Who signed up with an address since `void_sign_up` may be anybody, and knows the password.
         raise domain.ScimTaken
     now = ports.clock()
     values = {
