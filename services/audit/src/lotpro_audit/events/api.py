@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, IPvAnyAddress
 from lotpro_audit.events import domain, leaf, origins, service
 from lotpro_audit.events.domain import Filter
 from lotpro_audit.events.repository import Position
-from lotpro_audit.events.schemas import EventAnswer, Events, Party, ProofAnswer
+from lotpro_audit.events.schemas import EventAnswer, Events, ProofAnswer
 from lotpro_audit.events.service import Event
 from lotpro_audit.ports import Ports
 from lotpro_audit.texts import storable
@@ -107,17 +107,19 @@ def router(database: Database, cursors: Cursors, ports: Ports) -> APIRouter:
 def answer(event: Event) -> EventAnswer:
     """An event as it is shown."""
     made, origin = event.leaf, event.origin
-    return EventAnswer(
-        id=UUID(made.id), seq=made.seq, org_seq=made.org_seq, occurred_at=made.occurred_at, logged_at=made.logged_at,
-        action=made.action, outcome="success" if made.success else "failure",
-        actor=Party(kind=made.actor_kind, id=made.actor_id or made.actor_name),
-        subject=_party(made.subject_kind, made.subject_id), concerned=_party(made.concerned_kind, made.concerned_id),
-        store_id=UUID(made.store_id) if made.store_id else None, session_id=made.session_id, factor=made.factor,
-        feature=made.feature, ip=origin.ip, user_agent=origin.user_agent, changed_fields=list(made.changed_fields),
-        request_id=made.request_id, trace_id=made.trace_id, ocsf_class_uid=made.class_uid,
-        ocsf_class_name=domain.ocsf(made.action).class_name, ocsf_activity_id=made.activity_id,
-    )
+    # Ids are read with the rest, in a third of the time that UUID takes for each.
+    return EventAnswer.model_validate({
+        "id": made.id, "seq": made.seq, "org_seq": made.org_seq, "occurred_at": made.occurred_at,
+        "logged_at": made.logged_at, "action": made.action, "outcome": "success" if made.success else "failure",
+        "actor": {"kind": made.actor_kind, "id": made.actor_id or made.actor_name},
+        "subject": _party(made.subject_kind, made.subject_id),
+        "concerned": _party(made.concerned_kind, made.concerned_id), "store_id": made.store_id or None,
+        "session_id": made.session_id, "factor": made.factor, "feature": made.feature, "ip": origin.ip,
+        "user_agent": origin.user_agent, "changed_fields": list(made.changed_fields), "request_id": made.request_id,
+        "trace_id": made.trace_id, "ocsf_class_uid": made.class_uid,
+        "ocsf_class_name": domain.ocsf(made.action).class_name, "ocsf_activity_id": made.activity_id,
+    })
 
 
-def _party(kind: str, party_id: str) -> Party | None:
-    return Party(kind=kind, id=party_id) if kind else None
+def _party(kind: str, party_id: str) -> dict[str, str] | None:
+    return {"kind": kind, "id": party_id} if kind else None

@@ -5,13 +5,14 @@ what is searched and what is proven cannot differ, and nothing is stored twice. 
 """
 
 import json
-from base64 import b64decode
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, NamedTuple
 from uuid import UUID
+
+from pydantic_core import from_json
 
 #: Whose sequence events of no organisation are in, and whose key opens what belongs to nobody.
 NOBODY = UUID(int=0)
@@ -153,21 +154,17 @@ _dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 def read(content: bytes) -> Leaf:
     """The leaf that `write` wrote; raises ValueError when it is no leaf."""
     try:
-        found = json.loads(content)
+        found = from_json(content, cache_strings="keys")
         class_uid, activity_id = found["ocsf"]
-        text = found.get
+        text, occurred_us = found.get, found["at"]
+        # By place, as it is done for every event of a page: by name it takes longer.
         return Leaf(
-            seq=found["seq"], org_seq=found["org_seq"], id=found["id"], org_id=text("org", ""),
-            store_id=text("store", ""), occurred_us=found["at"], action=found["action"], success=found["ok"],
-            actor_id=text("actor", ""), subject_id=text("subject", ""), concerned_id=text("concerned", ""),
-            session_id=text("session", ""), ip_index=bytes.fromhex(text("ip", "")),
-            logged_us=found["at"] + found["lag"], actor_kind=text("actor_kind", PERSON),
-            actor_name=text("actor_name", ""),
-            subject_kind=text("subject_kind", ""), concerned_kind=text("concerned_kind", ""), class_uid=class_uid,
-            activity_id=activity_id, factor=text("factor", ""), feature=text("feature", ""),
-            duration_ms=text("duration", 0),
-            request_id=text("request", ""), trace_id=text("trace", ""), changed_fields=tuple(text("changed", ())),
-            origin=b64decode(text("origin", "")), expiry=text("expiry"),
+            found["seq"], found["org_seq"], found["id"], text("org", ""), text("store", ""), occurred_us,
+            found["action"], found["ok"], text("actor", ""), text("subject", ""), text("concerned", ""),
+            text("session", ""), bytes.fromhex(text("ip", "")), occurred_us + found["lag"],
+            text("actor_kind", PERSON), text("actor_name", ""), text("subject_kind", ""), text("concerned_kind", ""),
+            class_uid, activity_id, text("factor", ""), text("feature", ""), text("duration", 0), text("request", ""),
+            text("trace", ""), tuple(text("changed", ())), a2b_base64(text("origin", "")), text("expiry"),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("this is no leaf of the log") from error

@@ -20,18 +20,18 @@ _IP_INDEX_BYTES = 8
 
 def key_of(key: SubjectKey | None, leaf: Leaf) -> bytes:
     """The key of one event's origin: it can be handed out and opens nothing else. Empty without a data key."""
-    return b"" if key is None else event_key(key, UUID(leaf.id))
+    return b"" if key is None else event_key(key, bytes.fromhex(leaf.id.replace("-", "")))
 
 
-def event_key(key: SubjectKey, event_id: UUID) -> bytes:
+def event_key(key: SubjectKey, event_id: bytes) -> bytes:
     """Keyed BLAKE2b (RFC 7693) under the data key of whose the event is: a quarter of what HMAC costs an event."""
-    return blake2b(INFO + event_id.bytes, key=key.key, digest_size=32).digest()
+    return blake2b(INFO + event_id, key=key.key, digest_size=32).digest()
 
 
 def seal(origin: Origin, key: SubjectKey, event_id: UUID) -> bytes:
     """An origin's ciphertext (AES-256-GCM)."""
     text = origin.ip + SEPARATOR + origin.user_agent
-    return AESGCM(event_key(key, event_id)).encrypt(NONCE, text.encode(), None)
+    return AESGCM(event_key(key, event_id.bytes)).encrypt(NONCE, text.encode(), None)
 
 
 def open_origin(leaf: Leaf, key: bytes) -> Origin | None:
