@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import gc
 import json
 import os
 import random
@@ -160,8 +159,7 @@ async def _fill(log: Log, dice: random.Random) -> bool:
     log.clock.now = None
     events = _events(RUN, datetime.now(UTC) - timedelta(seconds=1), dice)
     # What is to be written came from elsewhere and is nothing the writer's collector would go through.
-    gc.collect()
-    gc.freeze()
+    service.calm_collector()
     begun, before = time.perf_counter(), time.process_time()
     samples = await _append(log, events)
     elapsed, used = time.perf_counter() - begun, time.process_time() - before
@@ -238,11 +236,10 @@ async def _queries(log: Log, dice: random.Random) -> bool:
         signer.user_keys, issuer=testing.ISSUER, audience=testing.AUDIENCE
     )
     door = service.create_app(app.SERVICE, log.runtime, parts)
-    # As the service does when it has begun.
     with redirect_stdout(sys.stderr):
         telemetry.configure("audit", level=log.runtime.settings.log_level)
-    gc.collect()
-    gc.freeze()
+    # As the service does when it has begun.
+    service.calm_collector()
     commit = await _durable_commit(log)
     results = []
     for name, query in _questions(dice).items():
