@@ -228,6 +228,7 @@ async def _run_job(parts: Parts, arguments: argparse.Namespace) -> int:
 
 async def _serve(service: Service[Settings], runtime: Runtime[Settings], parts: Parts, command: str) -> int:
     """Run the doors of a command until SIGTERM or SIGINT; 1 when a door broke by itself."""
+    calm_collector()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -268,7 +269,6 @@ async def _http(service: Service[Settings], runtime: Runtime[Settings], parts: P
         timeout_graceful_shutdown=10,
     )
     server = _HttpServer(config, stop)
-    calm_collector()
     await server.serve()
     if not stop.is_set():
         raise RuntimeError("the HTTP server ended by itself")
