@@ -436,7 +436,10 @@ async def open_runtime(
 def client(
     spec: "service.Service[Settings]", runtime: "service.Runtime[Settings]", parts: "service.Parts", token: str = ""
 ) -> httpx.AsyncClient:
-    """An HTTP client that talks to the service's app in this process, signed in when a token is given."""
+    """An HTTP client that talks to the service's app in this process, signed in when a token is given.
+
+    The app of `parts` is made once, with the runtime that came with them first.
+    """
     headers = {"authorization": f"Bearer {token}"} if token else {}
     transport = httpx.ASGITransport(_app_of(spec, runtime, parts), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://service", headers=headers)

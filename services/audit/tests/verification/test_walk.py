@@ -144,6 +144,28 @@ async def test_a_day_that_goes_while_the_log_is_verified_is_no_damage(own: Own, 
     assert (await own.unanchored().verify()).damages.told == []
 
 
+async def test_a_walk_that_is_left_in_the_middle_leaves_nothing_behind(
+    own: Own, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "WIDTH", TILE_WIDTH)
+    size = await owner.ask("SELECT size FROM tree")
+
+    async def leave() -> None:
+        async with repository.open_readers(own.database, whole=True) as readers:
+            async for _ in readers.log(size):
+                raise KeyError
+
+    async with asyncio.timeout(repository.CLOSE_SECONDS):
+        with pytest.raises(KeyError):
+            await leave()
+
+    async def gone() -> bool:
+        reading = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%AS rests%' AND pid <> pg_backend_pid()"
+        return bool(await owner.ask(reading) == 0)
+
+    assert await testing.eventually(gone)
+
+
 @pytest.mark.parametrize("size", [1, TILE_WIDTH - 1, TILE_WIDTH, TILE_WIDTH + 1, 2 * TILE_WIDTH])
 async def test_a_log_of_any_size_verifies(own: Own, owner: Owner, size: int) -> None:
     await owner.cut_to(0)

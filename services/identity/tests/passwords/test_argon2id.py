@@ -33,6 +33,16 @@ def test_it_knows_the_hashes_that_the_library_makes(secret: str) -> None:
     assert verifier().verify(HASHER.hash(secret), secret.encode())
 
 
+@pytest.mark.parametrize("secret", ["seven-quiet-lots", "", "sieben stille Höfe", "x" * 1000])
+def test_the_library_knows_the_hashes_that_it_makes(secret: str) -> None:
+    maker = verifier()
+    made = [maker.hash(secret.encode()) for _ in range(3)]
+    assert len(set(made)) == 3, "each has a salt of its own"
+    for hashed in made:
+        assert extract_parameters(hashed) == extract_parameters(HASHED)
+        assert HASHER.verify(hashed, secret)
+
+
 @pytest.mark.parametrize("secret", ["seven-quiet-lot", "seven-quiet-lots ", ""])
 def test_it_refuses_another_secret(secret: str) -> None:
     assert not verifier().verify(HASHED, secret.encode())

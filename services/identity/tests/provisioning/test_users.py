@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from sqlalchemy import text
 
+from lotpro_identity.provisioning import service
 from lotpro_kit import testing
 from lotpro_kit.caller import Caller
 from lotpro_kit.jobs import Run
@@ -229,6 +231,21 @@ async def test_a_strangers_sign_up_keeps_nobody_out_and_opens_nothing(directory:
     assert [row["id"] for row in listed] == [str(directory.org_id)]
     mine = (await lives.get("/accounts/me", token=person.access_token)).json()
     assert (mine["name"], mine["email"]) == (user["displayName"], email)
+
+
+async def test_a_sign_up_that_comes_in_between_is_not_taken_over(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    email, void_sign_up = directory.address(), service.void_sign_up
+
+    async def void_and_be_followed(*arguments: Any, **named: Any) -> None:
+        await void_sign_up(*arguments, **named)
+        await directory.identity.post("/accounts", directory.identity.sign_up_body(email))
+
+    monkeypatch.setattr(service, "void_sign_up", void_and_be_followed)
+    refused = await directory.send("POST", "/Users", {"userName": email})
+    assert refused.status_code == 409, "whoever signed up with it knows the password"
+    assert await directory.roles(email) == []
 
 
 async def test_a_sign_up_in_a_domain_that_is_not_proven_stays(directory: Directory) -> None:

@@ -75,6 +75,16 @@ def of_organisation(org_id: UUID, stores: Collection[UUID] | None) -> Conditions
     return {"org_id": org_id} | ({} if stores is None else {"stores": list(stores)})
 
 
+def of_actor(user_id: UUID) -> Conditions:
+    """What a person did."""
+    return {"actor_id": user_id}
+
+
+def about(org_id: UUID, person_id: UUID) -> Conditions:
+    """The events of an organisation that name a person."""
+    return {"org_id": org_id, "person_id": person_id}
+
+
 def numbered_to(org_id: UUID, last: int) -> Conditions:
     """An organisation's events up to one of its own numbers."""
     return {"org_id": org_id, "last_org_seq": last}
@@ -186,16 +196,18 @@ async def pages(session: Session, conditions: Conditions, *, after: int, size: i
     For each page its last place (`last`), between which moments its events happened (`since`, `until`), and how many
     they are (`events`): nothing but the log's indexes is read, and a page by its moments touches only its own days.
     """
+    return await _pages(_asked(conditions)).all(session, **conditions, beyond=after, size=size)
+
+
+@cache
+def _pages(names: tuple[str, ...]) -> Statement:
+    number = func.row_number().over(order_by=EVENTS.c.seq) - 1
     numbered = (
-        select(
-            EVENTS.c.seq,
-            EVENTS.c.occurred_at,
-            ((func.row_number().over(order_by=EVENTS.c.seq) - 1) // size).label("page"),
-        )
-        .where(*_all(_asked(conditions)), EVENTS.c.seq > after)
+        select(EVENTS.c.seq, EVENTS.c.occurred_at, (number // bindparam("size", type_=BigInteger)).label("page"))
+        .where(*_all(names), EVENTS.c.seq > bindparam("beyond"))
         .subquery()
     )
-    found = await session.execute(
+    return Statement(
         select(
             func.max(numbered.c.seq).label("last"),
             func.min(numbered.c.occurred_at).label("since"),
@@ -203,27 +215,29 @@ async def pages(session: Session, conditions: Conditions, *, after: int, size: i
             func.count().label("events"),
         )
         .group_by(numbered.c.page)
-        .order_by(numbered.c.page),
-        conditions,
+        .order_by(numbered.c.page)
     )
-    rows: Sequence[Any] = found.all()
-    return rows
 
 
 async def page(
     session: Session, conditions: Conditions, *, after: int, last: int, since: datetime, until: datetime
 ) -> Sequence[Any]:
     """The events of a page (`leaf`) that are still there, in the tree's order."""
-    found = await session.execute(
+    return await _page(_asked(conditions)).all(
+        session, **conditions, beyond=after, last=last, earliest=since, latest=until
+    )
+
+
+@cache
+def _page(names: tuple[str, ...]) -> Statement:
+    return Statement(
         select(LEAF)
         .where(
-            *_all(_asked(conditions)), EVENTS.c.seq > after, EVENTS.c.seq <= last, EVENTS.c.occurred_at >= since,
-            EVENTS.c.occurred_at <= until,
+            *_all(names), EVENTS.c.seq > bindparam("beyond"), EVENTS.c.seq <= bindparam("last"),
+            EVENTS.c.occurred_at >= bindparam("earliest"), EVENTS.c.occurred_at <= bindparam("latest"),
         )
-        .order_by(EVENTS.c.seq),
-        conditions,
+        .order_by(EVENTS.c.seq)
     )
-    return found.all()
 
 
 async def at(session: Session, seq: int) -> Any:
@@ -242,14 +256,20 @@ async def visible(
 
     `stores` are as in `of_organisation`; without an organisation only one's own acts are there.
     """
-    seen = EVENTS.c.actor_id == user_id
-    if org_id is not None:
-        of_org = EVENTS.c.org_id == org_id
-        seen = or_(seen, of_org if stores is None else and_(of_org, EVENTS.c.store_id.in_(stores)))
-    found = await session.execute(
-        select(EVENTS.c.seq, LEAF).where(EVENTS.c.occurred_at == occurred_at, EVENTS.c.seq == seq, seen)
+    conditions = {} if org_id is None else of_organisation(org_id, stores)
+    return await _visible(_asked(conditions)).one_or_none(
+        session, seq=seq, occurred_at=occurred_at, **of_actor(user_id), **conditions
     )
-    return found.one_or_none()
+
+
+@cache
+def _visible(names: tuple[str, ...]) -> Statement:
+    seen = [_MEANING["actor_id"], *([and_(*_all(names))] if names else [])]
+    return Statement(
+        select(EVENTS.c.seq, LEAF).where(
+            EVENTS.c.occurred_at == bindparam("occurred_at"), EVENTS.c.seq == bindparam("seq"), or_(*seen)
+        )
+    )
 
 
 _COUNT_ABOUT = Statement(select(func.count().label("events")).select_from(EVENTS).where(*_all(["org_id", "person_id"])))
@@ -257,7 +277,7 @@ _COUNT_ABOUT = Statement(select(func.count().label("events")).select_from(EVENTS
 
 async def count_about(session: Session, org_id: UUID, person_id: UUID) -> int:
     """How many events of an organisation name a person."""
-    [row] = await _COUNT_ABOUT.all(session, org_id=org_id, person_id=person_id)
+    [row] = await _COUNT_ABOUT.all(session, **about(org_id, person_id))
     return int(row.events)
 
 

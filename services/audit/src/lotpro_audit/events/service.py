@@ -46,7 +46,7 @@ async def list_own_events(
     session: Session, caller: Caller, ports: Ports, *, user_id: UUID, after: Position | None, limit: int
 ) -> list[Event]:
     """What a person did, in any organisation or none, newest first, and one row more. Looking is logged."""
-    conditions = {"actor_id": user_id}
+    conditions = repository.of_actor(user_id)
     return await _shown(session, caller, ports, conditions, wanted=Filter(), after=after, limit=limit)
 
 
@@ -103,7 +103,7 @@ async def events_about(
     session: Session, ports: Ports, *, org_id: UUID, person_id: UUID, after: Position | None, limit: int
 ) -> list[Event]:
     """Those events, oldest first, each with where it came from."""
-    rows = await repository.oldest(session, {"org_id": org_id, "person_id": person_id}, after=after, limit=limit)
+    rows = await repository.oldest(session, repository.about(org_id, person_id), after=after, limit=limit)
     return await opened(session, ports, rows)
 
 

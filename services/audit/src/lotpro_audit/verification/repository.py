@@ -65,21 +65,23 @@ async def begin(session: Session) -> Beginning:
     return Beginning(row["size"], row["frontier"], row["note"], heads, row["beyond"])
 
 
-
 def _packed(column: str) -> str:
     """A column's bytes, row after row: to take an array of numbers or ids apart takes ten times as long."""
     return f"coalesce(string_agg({column}, ''::bytea), '')"
 
 
-#: Rows of places `[$1, $2)` as columns. They are hashed here: the database takes three times as long.
-_ROWS = (
-    f"SELECT {_packed('int8send(seq)')} AS seqs, {_packed('int8send(org_seq)')} AS org_seqs,"  # noqa: S608 - our own constants
-    f" {_packed('uuid_send(org)')} AS org_ids, {_packed('timestamptz_send(occurred_at)')} AS moments,"
-    " coalesce(array_agg(indexed), '{}') AS indexed, coalesce(array_agg(rest), '{}') AS rests"
-    f" FROM (SELECT seq, org_seq, coalesce(org_id, '{NOBODY}') AS org, occurred_at,"
-    f" convert_to({INDEXED_SQL}, 'UTF8') AS indexed, coalesce(rest, '') AS rest FROM public.events"
-    " WHERE seq >= $1 AND seq < $2{only} ORDER BY seq) AS found"
-)
+def _rows_where(condition: str) -> str:
+    """Rows in the tree's order, as columns. They are hashed here: the database takes three times as long."""
+    return (
+        f"SELECT {_packed('int8send(seq)')} AS seqs, {_packed('int8send(org_seq)')} AS org_seqs,"  # noqa: S608 - our own constants
+        f" {_packed('uuid_send(org)')} AS org_ids, {_packed('timestamptz_send(occurred_at)')} AS moments,"
+        " coalesce(array_agg(indexed), '{}') AS indexed, coalesce(array_agg(rest), '{}') AS rests"
+        f" FROM (SELECT seq, org_seq, coalesce(org_id, '{NOBODY}') AS org, occurred_at,"
+        f" convert_to({INDEXED_SQL}, 'UTF8') AS indexed, coalesce(rest, '') AS rest FROM public.events"
+        f" WHERE {condition} ORDER BY seq) AS found"
+    )
+
+
 #: The tiles numbered `[$3, $4)`.
 _TILES = (
     "SELECT coalesce(array_agg(index), '{}') AS indexes, coalesce(array_agg(hashes), '{}') AS hashes"
@@ -94,11 +96,11 @@ _CHECKPOINTS = (
     "SELECT ARRAY(SELECT size FROM public.checkpoints WHERE size >= $1 AND size < $2 ORDER BY size) AS checkpoints"
 )
 _OF_LOG = (
-    f"SELECT * FROM ({_ROWS.replace('{only}', '')}) AS rows, ({_TILES}) AS tiles, ({_CLAIMS}) AS claims,"  # noqa: S608 - our own constants
+    f"SELECT * FROM ({_rows_where('seq >= $1 AND seq < $2')}) AS rows, ({_TILES}) AS tiles, ({_CLAIMS}) AS claims,"  # noqa: S608 - our own constants
     f" ({_CHECKPOINTS}) AS checkpoints"
 )
 _OF_DAY = (
-    f"SELECT * FROM ({_ROWS.replace('{only}', ' AND occurred_at >= $5 AND occurred_at < $6')}) AS rows,"  # noqa: S608 - our own constants
+    f"SELECT * FROM ({_rows_where('seq >= $1 AND seq < $2 AND occurred_at >= $5 AND occurred_at < $6')}) AS rows,"  # noqa: S608 - our own constants
     f" ({_TILES}) AS tiles"
 )
 _HELD = "SELECT * FROM public.held_events WHERE seq >= $1 AND seq < $2 ORDER BY seq"
@@ -129,6 +131,14 @@ class Readers:
 
     def __init__(self, connections: Sequence[Driver]) -> None:
         self._connections = connections
+        self._reading: deque[tuple[Run, Driver, asyncio.Task[Found]]] = deque()
+
+    async def stop(self) -> None:
+        """Give up what is being read ahead, wherever the reading was left."""
+        tasks = [task for *_, task in self._reading]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def log(self, size: int) -> AsyncIterator[tuple[Run, Found]]:
         """The stretches of the log, in their order."""
@@ -149,27 +159,22 @@ class Readers:
         self, ahead: Iterator[Run], read: Callable[[Driver, Run], Awaitable[Found]]
     ) -> AsyncIterator[tuple[Run, Found]]:
         """What is read of each stretch; every connection is at one that is still to come."""
-        reading: deque[tuple[Run, Driver, asyncio.Task[Found]]] = deque()
 
         def go_on(connection: Driver) -> None:
             stretch = next(ahead, None)
             if stretch is not None:
-                reading.append((stretch, connection, asyncio.ensure_future(read(connection, stretch))))
+                self._reading.append((stretch, connection, asyncio.ensure_future(read(connection, stretch))))
 
-        try:
-            for connection in self._connections:
-                go_on(connection)
-            while reading:
-                stretch, connection, task = reading.popleft()
-                found = await task
-                go_on(connection)
-                for _ in range(_TURNS):
-                    await asyncio.sleep(0)
-                yield stretch, found
-        finally:
-            for *_, task in reading:
-                task.cancel()
-            await asyncio.gather(*(task for *_, task in reading), return_exceptions=True)
+        for connection in self._connections:
+            go_on(connection)
+        while self._reading:
+            stretch, connection, task = self._reading[0]
+            found = await task
+            self._reading.popleft()
+            go_on(connection)
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+            yield stretch, found
 
     async def _of_log(self, connection: Driver, stretch: Run) -> Found:
         first, end = stretch
@@ -206,11 +211,13 @@ async def open_readers(database: Database, *, whole: bool) -> AsyncIterator[Read
     plan = "force_generic_plan" if whole else "force_custom_plan"
     settings = {"lotpro.scope": VERIFICATION, "search_path": "pg_catalog", "plan_cache_mode": plan, "jit": "off"}
     connections: list[Driver] = []
+    readers = Readers(connections)
     try:
         for _ in range(READERS):
             connections.append(await database.connect(**settings))
-        yield Readers(connections)
+        yield readers
     finally:
+        await readers.stop()
         for connection in connections:
             await connection.close(timeout=CLOSE_SECONDS)
 

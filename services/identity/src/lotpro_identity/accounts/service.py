@@ -204,7 +204,7 @@ async def sign_up_again(
 
 
 async def mark_confirmed(session: Session, account_id: UUID, *, now: datetime) -> None:
-    """The address is theirs: somebody has shown the mailbox and the password."""
+    """The address is theirs, as was shown: by mailbox and password, by an invitation, or by who owns the domain."""
     await repository.confirm_email(session, account_id, now=now)
     await outbox.put(session, events_pb2.EmailConfirmed(user_id=str(account_id)))
 

@@ -112,6 +112,9 @@ async def void_sign_up(session: Session, grant: Grant, ports: Ports, *, person: 
             session, grant.caller, ports, account_id=locked.id, name=person.name,
             password_hash=ports.passwords.dummy,
         )
+        await ports.security_log.record(
+            session, grant.caller, "identity:email:confirm", at=ports.clock(), subject=("user", locked.id)
+        )
 
 
 async def create_user(session: Session, grant: Grant, ports: Ports, *, person: Person) -> Any:
